@@ -1,0 +1,177 @@
+//! The pages, every route on one screen, and what stands around them.
+
+use crate::{
+    auth::view::{Account, SignInPage},
+    containers::view::ContainersPage,
+    paths,
+    preferences::{
+        model::Theme,
+        view::{ThemeChoice, ThemeSwitch},
+    },
+    ui::{
+        flash::Flash,
+        icons::{Icon, Mark},
+        toasts::{ToastRegion, Toasts},
+    },
+};
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::{
+    components::{Outlet, ParentRoute, Route, Router, Routes},
+    path,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a page needs to know of the browser that asks; the server reads it from cookies, the browser from the page.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Seed {
+    /// What a form without JavaScript has to say.
+    pub flash: Option<Flash>,
+    /// Light or dark.
+    pub theme: Theme,
+}
+
+/// The application.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    let seed = SharedValue::new(seed).into_inner();
+    provide_context(ThemeChoice(RwSignal::new(seed.theme)));
+    if let Some(flash) = seed.flash {
+        provide_context(flash);
+    }
+    view! {
+        <Title formatter=|title: String| if title.is_empty() { "Berth".to_owned() } else { format!("{title} · Berth") } />
+        <Router>
+            <Routes fallback=NotFound>
+                <Route path=path!("/login") view=SignInPage />
+                <ParentRoute path=path!("") view=Frame>
+                    <Route path=path!("/") view=ContainersPage />
+                </ParentRoute>
+            </Routes>
+        </Router>
+    }
+}
+
+/// The side bar, the page, and what appears above it.
+#[component]
+fn Frame() -> impl IntoView {
+    let toasts = Toasts::provide();
+    view! {
+        <a class="skip" href="#main">"Skip to content"</a>
+        <div class="shell">
+            <aside class="side" aria-label="Main">
+                <a class="brand" href=paths::home()>
+                    <Mark />
+                    <span>"Berth"</span>
+                </a>
+                <nav class="nav" aria-label="Pages">
+                    <a href=paths::home() aria-current="page">
+                        <Icon name="container" />
+                        <span>"Containers"</span>
+                    </a>
+                </nav>
+                <div class="nav mt-auto">
+                    <ThemeSwitch />
+                    <Account />
+                </div>
+            </aside>
+            <main class="main" id="main">
+                <Outlet />
+            </main>
+        </div>
+        <div class="pop mn nav" id="account" popover="auto">
+            <ThemeSwitch />
+            <Account />
+        </div>
+        <ToastRegion toasts />
+    }
+}
+
+#[component]
+fn NotFound() -> impl IntoView {
+    answer_not_found();
+    view! {
+        <Title text="No such page" />
+        <main class="empty p-10">
+            <h1 class="text-xl">"There is no such page"</h1>
+            <p>"The address may be mistyped, or what it led to is gone."</p>
+            <div class="act">
+                <a class="btn btn-primary" href=paths::home()>"Go to the containers"</a>
+            </div>
+        </main>
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "ssr")] {
+        use crate::{preferences::model::THEME_COOKIE, server::{AppState, flash}};
+        use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+        use leptos::nonce::use_nonce;
+        use leptos_axum::ResponseOptions;
+        use leptos_meta::MetaTags;
+
+        fn seed() -> Seed {
+            let Some(parts) = use_context::<Parts>() else { return Seed::default() };
+            let flash = flash::get(&parts.headers);
+            if flash.is_some() && let Some(response) = use_context::<ResponseOptions>() {
+                response.append_header(header::SET_COOKIE, flash::clear());
+            }
+            Seed { flash, theme: flash::cookie(&parts.headers, THEME_COOKIE).map(Theme::of_cookie).unwrap_or_default() }
+        }
+
+        fn answer_not_found() {
+            if let Some(response) = use_context::<ResponseOptions>() {
+                response.set_status(StatusCode::NOT_FOUND);
+            }
+        }
+
+        /// The document around the application, on the server only.
+        pub fn shell(state: &AppState) -> impl IntoView + use<> {
+            let theme = use_context::<Parts>()
+                .and_then(|parts| flash::cookie(&parts.headers, THEME_COOKIE).map(Theme::of_cookie))
+                .unwrap_or_default();
+            let nonce = use_nonce();
+            if let (Some(response), Some(nonce)) = (use_context::<ResponseOptions>(), &nonce) {
+                let policy = format!(
+                    "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
+                     font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+                );
+                if let Ok(policy) = HeaderValue::from_str(&policy) {
+                    response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+                }
+            }
+            let assets = state.assets();
+            let (script, wasm) = (assets.path("berth.js").to_owned(), assets.path("berth.wasm").to_owned());
+            let start = format!(
+                "import init, {{ hydrate }} from '{script}'; init({{ module_or_path: '{wasm}' }}).then(hydrate);"
+            );
+            view! {
+                <!DOCTYPE html>
+                <html lang="en" data-theme=theme.attribute()>
+                    <head>
+                        <meta charset="utf-8" />
+                        <meta name="viewport" content="width=device-width, initial-scale=1" />
+                        <meta name="color-scheme" content="light dark" />
+                        <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
+                        <link rel="stylesheet" href=assets.path("berth.css").to_owned() />
+                        <link rel="modulepreload" href=script />
+                        <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="" />
+                        <script type="module" nonce=nonce inner_html=start></script>
+                        <MetaTags />
+                    </head>
+                    <body>
+                        <App />
+                        <div class="sprite" aria-hidden="true" inner_html=assets.sprite().to_owned()></div>
+                    </body>
+                </html>
+            }
+        }
+    } else {
+        fn seed() -> Seed {
+            Seed::default()
+        }
+
+        fn answer_not_found() {}
+    }
+}

@@ -1,0 +1,15 @@
+//! Signing in and out with a Proxmox account, and acting with its ticket afterwards.
+//!
+//! Berth has no users of its own and keeps no password. What this slice is not for: what somebody may do, which Proxmox decides at
+//! each call.
+
+pub mod api;
+pub mod model;
+pub mod view;
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "ssr")] {
+        pub mod service;
+        pub mod store;
+    }
+}

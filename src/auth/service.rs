@@ -1,0 +1,200 @@
+//! The verbs of signing in and out, and the way from a session to a client that acts as its user.
+
+use super::{
+    model::{RealmChoice, SignInForm},
+    store::{self, TicketRow},
+};
+use crate::{
+    error::{AppError, Field, Flaw},
+    proxmox::{
+        self, Cause, Client,
+        client::SignIn,
+        ids::{ClusterName, Realm, UserId},
+        ticket::Ticket,
+    },
+    server::{
+        Context, Error, Visitor,
+        context::SignedIn,
+        session::session_key,
+        state::Cluster,
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use time::OffsetDateTime;
+
+/// A ticket older than this is renewed when it is next used. See [`crate::server::session::IDLE`] for why 10 minutes.
+pub const RENEW_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How long a page waits for a cluster's realms before it says that the cluster is slow.
+const PAGE_BUDGET: Duration = Duration::from_millis(700);
+/// How long a cluster's realms are remembered.
+const REALMS_FRESH: Duration = Duration::from_secs(60);
+
+/// What this slice keeps in memory: each cluster's realms.
+#[derive(Clone, Default)]
+pub struct Realms(Arc<Mutex<HashMap<ClusterName, (Instant, Vec<RealmChoice>)>>>);
+
+impl Realms {
+    /// The cluster's realms, asked anew where they are not fresh. The call goes on where the caller gives up.
+    async fn of(&self, cluster: Arc<Cluster>) -> Result<Vec<RealmChoice>, Error> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&cluster.name).cloned();
+        if let Some((at, realms)) = known
+            && at.elapsed() < REALMS_FRESH
+        {
+            return Ok(realms);
+        }
+        let cache = self.clone();
+        tokio::spawn(async move {
+            let domains = cluster.connection.access_domains().await.map_err(|e| of_cluster(&cluster, e))?;
+            let realms: Vec<_> = domains
+                .into_iter()
+                .map(|domain| {
+                    let title = match domain.comment.filter(|c| !c.is_empty()) {
+                        Some(comment) => format!("{comment} ({})", domain.realm),
+                        None => domain.realm.to_string(),
+                    };
+                    RealmChoice { realm: domain.realm, title, default: domain.default }
+                })
+                .collect();
+            cache.0.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.name.clone(), (Instant::now(), realms.clone()));
+            Ok(realms)
+        })
+        .await?
+    }
+}
+
+/// What the form offers. A name of no cluster is answered with the first one.
+pub async fn get_sign_in_form(visitor: &Visitor, cluster: Option<String>) -> Result<SignInForm, Error> {
+    let clusters = visitor.state.clusters();
+    let chosen = cluster.and_then(|name| name.parse().ok()).and_then(|name| visitor.state.cluster(&name));
+    let chosen = chosen.unwrap_or_else(|| clusters[0].clone());
+    let asked = visitor.state.slice::<Realms>().of(chosen.clone());
+    let (realms, trouble) = match tokio::time::timeout(PAGE_BUDGET, asked).await {
+        Ok(Ok(realms)) => (realms, None),
+        Ok(Err(error)) => (built_in_realms(), Some(AppError::from(error))),
+        Err(_) => (built_in_realms(), Some(AppError::from(too_slow(&chosen, "GET /access/domains", PAGE_BUDGET)))),
+    };
+    Ok(SignInForm { clusters: clusters.iter().map(|c| c.name.clone()).collect(), cluster: chosen.name.clone(), realms, trouble })
+}
+
+/// The two realms that every cluster has (pve-access-control AccessControl.pm).
+fn built_in_realms() -> Vec<RealmChoice> {
+    [("pam", "Linux PAM (pam)", true), ("pve", "Proxmox VE (pve)", false)]
+        .into_iter()
+        .filter_map(|(realm, title, default)| Some(RealmChoice { realm: realm.parse().ok()?, title: title.to_owned(), default }))
+        .collect()
+}
+
+/// Signs in. The realm is checked first, because Proxmox answers for an unknown one as for a wrong password; all else it refuses in
+/// one way, and so do we.
+pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &str, password: SecretString) -> Result<(), Error> {
+    let invalid = |field, flaw| Error::Answer(AppError::Invalid { field, flaw });
+    let cluster = cluster.parse().ok().and_then(|name| visitor.state.cluster(&name));
+    let cluster = cluster.ok_or_else(|| invalid(Field::Cluster, Flaw::Unknown))?;
+    if username.trim().is_empty() {
+        return Err(invalid(Field::Username, Flaw::Empty));
+    }
+    if realm.is_empty() {
+        return Err(invalid(Field::Realm, Flaw::Empty));
+    }
+    if password.expose_secret().is_empty() {
+        return Err(invalid(Field::Password, Flaw::Empty));
+    }
+    let realm: Realm = realm.parse().map_err(|_| invalid(Field::Realm, Flaw::Unknown))?;
+    let user = UserId::new(username.trim(), &realm).map_err(|_| invalid(Field::Username, Flaw::Malformed))?;
+    let realms = visitor.state.slice::<Realms>().of(cluster.clone()).await?;
+    if !realms.iter().any(|choice| choice.realm == realm) {
+        return Err(invalid(Field::Realm, Flaw::Unknown));
+    }
+    let ticket = match cluster.connection.access_ticket(&user, &password).await {
+        Ok(SignIn::Ticket(ticket)) => ticket,
+        Ok(SignIn::SecondFactor) => return Err(Error::Answer(AppError::SecondFactor { user })),
+        Err(proxmox::Error { cause: Cause::SignedOut(_), .. }) => {
+            tracing::info!(%user, cluster = %cluster.name, "a sign-in was refused");
+            return Err(Error::Answer(AppError::WrongCredentials { user, cluster: cluster.name.clone() }));
+        }
+        Err(error) => return Err(of_cluster(&cluster, error)),
+    };
+    begin_session(visitor, &cluster, &ticket).await?;
+    tracing::info!(user = %ticket.user, cluster = %cluster.name, "signed in");
+    Ok(())
+}
+
+/// A new session with a new id, whatever the browser had before; its ticket is stored before anybody hears of it.
+async fn begin_session(visitor: &Visitor, cluster: &Cluster, ticket: &Ticket) -> Result<(), Error> {
+    let session = &visitor.session;
+    session.flush().await?;
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    SignedIn { user: ticket.user.clone(), cluster: cluster.name.clone(), seen: now }.store(session).await?;
+    session.save().await?;
+    let key = session.id().map(|id| session_key(&id)).ok_or(Error::NotSignedIn)?;
+    let kept = keep_ticket(visitor, &key, &cluster.name, ticket, now).await;
+    if kept.is_err() {
+        session.flush().await?;
+    }
+    kept
+}
+
+async fn keep_ticket(visitor: &Visitor, key: &str, cluster: &ClusterName, ticket: &Ticket, issued_at: i64) -> Result<(), Error> {
+    let text = format!("{}\n{}", ticket.csrf(), ticket.cookie());
+    let sealed = visitor.state.sealer().seal(key, &text)?;
+    let row = TicketRow { cluster: cluster.to_string(), user_id: ticket.user.to_string(), sealed, issued_at };
+    store::put_ticket(visitor.state.db(), key, &row).await.map_err(|error| match error {
+        // signed out in the meantime
+        sqlx::Error::Database(refused) if refused.is_foreign_key_violation() => Error::NotSignedIn,
+        error => Error::Db("keep a ticket", error),
+    })
+}
+
+/// Signs out: the session and its ticket are gone from the database before the answer.
+pub async fn sign_out(context: &Context) -> Result<(), Error> {
+    context.session.flush().await?;
+    tracing::info!(user = %context.user, "signed out");
+    Ok(())
+}
+
+/// A client that acts as the user of the session, at the session's cluster.
+///
+/// The ticket is renewed on the way where it is older than [`RENEW_AFTER`]. Where the cluster cannot be reached for that, the old one
+/// is used as long as it lives; where the ticket is dead, the session is over. Two that renew at once do no harm: both tickets are good.
+pub async fn create_proxmox_client_from_session(context: &Context) -> Result<Client, Error> {
+    let key = context.session.id().map(|id| session_key(&id)).ok_or(Error::NotSignedIn)?;
+    let row = store::get_ticket(context.state.db(), &key).await.map_err(|e| Error::Db("read a ticket", e))?.ok_or(Error::NotSignedIn)?;
+    if row.cluster != context.cluster.name.as_str() || row.user_id != context.user.as_str() {
+        return Err(Error::NotSignedIn);
+    }
+    let opened = context.state.sealer().open(&key, &row.sealed)?;
+    let (csrf, cookie) = opened.split_once('\n').ok_or(Error::NotSignedIn)?;
+    let client = context.cluster.connection.with(Arc::new(Ticket::new(context.user.clone(), cookie.to_owned(), csrf.to_owned())));
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    if now - row.issued_at < RENEW_AFTER.as_secs() as i64 {
+        return Ok(client);
+    }
+    match client.access_ticket_renewal().await {
+        Ok(ticket) => {
+            let visitor = Visitor { state: context.state.clone(), session: context.session.clone(), signed_in: None };
+            keep_ticket(&visitor, &key, &context.cluster.name, &ticket, now).await?;
+            tracing::debug!(user = %context.user, "ticket renewed");
+            Ok(context.cluster.connection.with(Arc::new(ticket)))
+        }
+        Err(error) if matches!(error.cause, Cause::SignedOut(_)) => Err(of_cluster(&context.cluster, error)),
+        Err(error) => {
+            tracing::warn!(user = %context.user, "a ticket could not be renewed; the old one is used: {}", crate::server::telemetry::chain(&error));
+            Ok(client)
+        }
+    }
+}
+
+/// An error of a call that is about the cluster as a whole.
+pub fn of_cluster(cluster: &Cluster, source: proxmox::Error) -> Error {
+    Error::Proxmox { cluster: cluster.name.clone(), node: None, vmid: None, source }
+}
+
+/// A cluster that did not answer within what a page can wait.
+pub fn too_slow(cluster: &Cluster, call: &'static str, budget: Duration) -> Error {
+    of_cluster(cluster, proxmox::Error { call, cause: Cause::TimedOut(budget) })
+}

@@ -1,0 +1,367 @@
+//! [`AppError`]: the only error that a server function returns.
+//!
+//! It is made so that it cannot carry a text of Proxmox's, a path or a secret: its variants hold ids, small enums and incident numbers.
+//! The code is the contract, the sentence is its `Display`.
+
+use crate::proxmox::ids::{ClusterName, NodeName, UserId, Vmid};
+use serde::{Deserialize, Serialize};
+use leptos::server_fn::{
+    codec::JsonEncoding,
+    error::{FromServerFnError, ServerFnErrorErr},
+};
+use std::fmt;
+
+/// A number under which the log holds what the user is not told, such as `7F3J-98`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incident(pub u32);
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Crockford's alphabet: nothing that is mistaken for something else when read aloud
+        const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        for (position, shift) in [25, 20, 15, 10, 5, 0].into_iter().enumerate() {
+            let digit = char::from(DIGITS[(self.0 >> shift) as usize % 32]);
+            write!(f, "{}{digit}", if position == 4 { "-" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// A field of a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// Of the sign-in form.
+    Cluster,
+    /// Of the sign-in form.
+    Username,
+    /// Of the sign-in form.
+    Realm,
+    /// Of the sign-in form.
+    Password,
+    /// The container that a verb is for.
+    Vmid,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flaw {
+    /// Nothing was entered.
+    Empty,
+    /// There is none of that name.
+    Unknown,
+    /// It cannot be one.
+    Malformed,
+}
+
+/// Why a configuration is locked (`lock` in pve-container LXC/Config.pm:513).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lock {
+    /// A backup runs.
+    Backup,
+    /// It is being created.
+    Create,
+    /// It is being deleted.
+    Destroyed,
+    /// A disk is being changed.
+    Disk,
+    /// Its file systems are being trimmed.
+    Fstrim,
+    /// It moves to another node.
+    Migrate,
+    /// Its file systems are mounted on the node; it can be started and stopped nevertheless.
+    Mounted,
+    /// It goes back to a snapshot.
+    Rollback,
+    /// A snapshot is taken.
+    Snapshot,
+    /// A snapshot is deleted.
+    SnapshotDelete,
+    /// A word that we do not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Lock {
+    /// Reads the word of a configuration.
+    pub fn of(word: &str) -> Self {
+        match word {
+            "backup" => Self::Backup,
+            "create" => Self::Create,
+            "destroyed" => Self::Destroyed,
+            "disk" => Self::Disk,
+            "fstrim" => Self::Fstrim,
+            "migrate" => Self::Migrate,
+            "mounted" => Self::Mounted,
+            "rollback" => Self::Rollback,
+            "snapshot" => Self::Snapshot,
+            "snapshot-delete" => Self::SnapshotDelete,
+            _ => Self::Other,
+        }
+    }
+
+    /// In a row: "Locked: backup".
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Create => "being created",
+            Self::Destroyed => "being deleted",
+            Self::Disk => "disk change",
+            Self::Fstrim => "trim",
+            Self::Migrate => "migration",
+            Self::Mounted => "mounted",
+            Self::Rollback => "rollback",
+            Self::Snapshot => "snapshot",
+            Self::SnapshotDelete => "snapshot deletion",
+            Self::Other => "by Proxmox",
+        }
+    }
+}
+
+/// What a user can be told. The code is the variant's name in snake case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum AppError {
+    /// There is no session, or its Proxmox ticket is dead.
+    SignedOut,
+    /// Proxmox refused the user name or the password; it does not say which.
+    WrongCredentials {
+        /// Who.
+        user: UserId,
+        /// Where.
+        cluster: ClusterName,
+    },
+    /// The account has a second factor, and Berth cannot ask for it yet.
+    SecondFactor {
+        /// Who.
+        user: UserId,
+    },
+    /// A field of a form.
+    Invalid {
+        /// Which.
+        field: Field,
+        /// What is wrong.
+        flaw: Flaw,
+    },
+    /// Proxmox says that the user may not do that.
+    Forbidden {
+        /// To which container, where it is about one.
+        vmid: Option<Vmid>,
+    },
+    /// There is no such container, or the user may not see it.
+    ContainerNotFound {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Something holds the container's configuration.
+    ContainerLocked {
+        /// Which.
+        vmid: Vmid,
+        /// What holds it.
+        lock: Lock,
+    },
+    /// Start, and it runs.
+    AlreadyRunning {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Stop or shut down, and it does not run.
+    NotRunning {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// A template cannot be started.
+    IsTemplate {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Proxmox took the task on, and it failed.
+    TaskFailed {
+        /// Which.
+        vmid: Vmid,
+        /// In the log: the exit status and the end of the task's log.
+        incident: Incident,
+    },
+    /// No address of the cluster answers.
+    ClusterUnreachable {
+        /// Which.
+        cluster: ClusterName,
+        /// In the log: what the network said.
+        incident: Incident,
+    },
+    /// The cluster took too long.
+    ClusterSlow {
+        /// Which.
+        cluster: ClusterName,
+        /// In the log: which call.
+        incident: Incident,
+    },
+    /// The cluster's certificate is not the one we trust; nothing was sent.
+    CertificateUntrusted {
+        /// Which.
+        cluster: ClusterName,
+        /// In the log: the fingerprints.
+        incident: Incident,
+    },
+    /// The cluster answers, the container's node does not.
+    NodeUnreachable {
+        /// Which, where it is known.
+        node: Option<NodeName>,
+        /// In the log: what the cluster said.
+        incident: Incident,
+    },
+    /// Proxmox refused for a reason that Berth does not know.
+    Refused {
+        /// In the log: Proxmox's words.
+        incident: Incident,
+    },
+    /// Proxmox answered something that cannot be read.
+    Unintelligible {
+        /// In the log: what.
+        incident: Incident,
+    },
+    /// The request's arguments cannot be read.
+    BadRequest,
+    /// The request is larger than any that Berth sends.
+    TooLarge,
+    /// The request was sent by another site's page.
+    ForeignOrigin,
+    /// There is no such page or function.
+    NoSuchPage,
+    /// The browser cannot reach Berth. Never sent: it arises in the browser.
+    Offline,
+    /// Berth's own fault.
+    Internal {
+        /// In the log: what.
+        incident: Incident,
+    },
+}
+
+impl AppError {
+    /// The HTTP status that goes with it where a program asked. A browser's plain form gets a redirect instead.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::SignedOut | Self::WrongCredentials { .. } | Self::SecondFactor { .. } => 401,
+            Self::Forbidden { .. } | Self::ForeignOrigin => 403,
+            Self::ContainerNotFound { .. } | Self::NoSuchPage => 404,
+            Self::ContainerLocked { .. } | Self::AlreadyRunning { .. } | Self::NotRunning { .. } | Self::IsTemplate { .. } => 409,
+            Self::TooLarge => 413,
+            Self::Invalid { .. } => 422,
+            Self::BadRequest => 400,
+            Self::Internal { .. } => 500,
+            Self::TaskFailed { .. } | Self::Refused { .. } | Self::Unintelligible { .. } | Self::CertificateUntrusted { .. } => 502,
+            Self::ClusterUnreachable { .. } | Self::NodeUnreachable { .. } | Self::Offline => 503,
+            Self::ClusterSlow { .. } => 504,
+        }
+    }
+
+    /// The number under which the log holds more, where it does.
+    pub fn incident(&self) -> Option<Incident> {
+        match self {
+            Self::TaskFailed { incident, .. }
+            | Self::ClusterUnreachable { incident, .. }
+            | Self::ClusterSlow { incident, .. }
+            | Self::CertificateUntrusted { incident, .. }
+            | Self::NodeUnreachable { incident, .. }
+            | Self::Refused { incident }
+            | Self::Unintelligible { incident }
+            | Self::Internal { incident } => Some(*incident),
+            _ => None,
+        }
+    }
+
+    /// The container that it is about, where it is about one.
+    pub fn vmid(&self) -> Option<Vmid> {
+        match self {
+            Self::ContainerNotFound { vmid }
+            | Self::ContainerLocked { vmid, .. }
+            | Self::AlreadyRunning { vmid }
+            | Self::NotRunning { vmid }
+            | Self::IsTemplate { vmid }
+            | Self::TaskFailed { vmid, .. } => Some(*vmid),
+            Self::Forbidden { vmid } => *vmid,
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SignedOut => f.write_str("You are signed out."),
+            Self::WrongCredentials { .. } => f.write_str("Wrong user name or password."),
+            Self::SecondFactor { user } => write!(f, "{user} has a second factor, which Berth cannot ask for yet."),
+            Self::Invalid { field, flaw } => f.write_str(match (field, flaw) {
+                (Field::Cluster, _) => "Choose a cluster.",
+                (Field::Username, Flaw::Empty) => "Enter your user name.",
+                (Field::Username, _) => "A user name has no blank, colon or slash, and at most 64 characters with its realm.",
+                (Field::Realm, Flaw::Unknown) => "This cluster has no such realm.",
+                (Field::Realm, _) => "Choose a realm.",
+                (Field::Password, _) => "Enter your password.",
+                (Field::Vmid, _) => "A container's number is 100 to 999999999.",
+            }),
+            Self::Forbidden { vmid: Some(vmid) } => write!(f, "Your Proxmox account may not do that to CT {vmid}."),
+            Self::Forbidden { vmid: None } => f.write_str("Your Proxmox account may not do that."),
+            Self::ContainerNotFound { vmid } => write!(f, "There is no container {vmid} that you may see."),
+            Self::ContainerLocked { vmid, lock: Lock::Other } => write!(f, "CT {vmid} is locked. Allowed again when the lock is gone."),
+            Self::ContainerLocked { vmid, lock } => write!(f, "CT {vmid} is locked: {}. Allowed again when it ends.", lock.word()),
+            Self::AlreadyRunning { vmid } => write!(f, "CT {vmid} is already running."),
+            Self::NotRunning { vmid } => write!(f, "CT {vmid} is not running."),
+            Self::IsTemplate { vmid } => write!(f, "CT {vmid} is a template and cannot be started."),
+            Self::TaskFailed { vmid, .. } => write!(f, "Proxmox tried, and the task for CT {vmid} failed."),
+            Self::ClusterUnreachable { cluster, .. } => write!(f, "{cluster} cannot be reached."),
+            Self::ClusterSlow { cluster, .. } => write!(f, "{cluster} does not answer in time."),
+            Self::CertificateUntrusted { cluster, .. } => {
+                write!(f, "The certificate of {cluster} is not the one Berth trusts. Nothing was sent to it.")
+            }
+            Self::NodeUnreachable { node: Some(node), .. } => write!(f, "{node} does not answer."),
+            Self::NodeUnreachable { node: None, .. } => f.write_str("The node does not answer."),
+            Self::Refused { .. } => f.write_str("Proxmox refused."),
+            Self::Unintelligible { .. } => f.write_str("Proxmox gave an answer that Berth cannot read."),
+            Self::BadRequest => f.write_str("The request cannot be read."),
+            Self::TooLarge => f.write_str("The request is too large."),
+            Self::ForeignOrigin => f.write_str("The request came from another site and was not carried out."),
+            Self::NoSuchPage => f.write_str("There is no such page."),
+            Self::Offline => f.write_str("Berth cannot be reached. Check your connection."),
+            Self::Internal { .. } => f.write_str("Something went wrong in Berth."),
+        }
+    }
+}
+
+impl std::error::Error for AppError {}
+
+impl FromServerFnError for AppError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        match error {
+            // in the browser: nothing came back, or not from Berth
+            ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) | ServerFnErrorErr::Deserialization(_) => Self::Offline,
+            // on the server, before the function's body runs
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::UnsupportedRequestMethod(_) => Self::BadRequest,
+            _ => Self::Internal { incident: Incident(0) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incident_is_read_aloud_without_mistake() {
+        assert_eq!(Incident(0).to_string(), "0000-00");
+        assert_eq!(Incident((1 << 30) - 1).to_string(), "ZZZZ-ZZ");
+        assert_eq!(Incident(u32::MAX).to_string(), "ZZZZ-ZZ");
+    }
+
+    #[test]
+    fn what_does_not_come_back_is_offline_and_what_cannot_be_read_is_a_bad_request() {
+        let error = |e| AppError::from_server_fn_error(e);
+        assert_eq!(error(ServerFnErrorErr::Request("secret".into())), AppError::Offline);
+        assert_eq!(error(ServerFnErrorErr::Args("secret".into())), AppError::BadRequest);
+    }
+}

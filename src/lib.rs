@@ -1,0 +1,53 @@
+//! Berth: the web app for people who run LXC containers on Proxmox VE.
+//!
+//! This is the map of the house. The same crate is built twice: as the server (feature `ssr`), and as WASM for the browser (feature
+//! `hydrate`). Each module's own doc says what it is for and what it is not.
+//!
+//! | module | side | what it is for |
+//! |---|---|---|
+//! | [`app`] | both | every route on one screen, and what stands around the pages |
+//! | [`error`] | both | [`error::AppError`], the only error that a server function returns |
+//! | [`paths`] | both | every link, as a function |
+//! | [`proxmox`] | both / server | the outside world: ids on both sides, the client on the server |
+//! | [`ui`] | both | the parts that pages are made of; they know no slice |
+//! | `server` | server | what all slices stand on: configuration, state, sessions, database, secrets, log |
+//! | [`auth`] | slice | signing in and out with a Proxmox account |
+//! | [`containers`] | slice | the list, and start, shut down, stop |
+//! | [`preferences`] | slice | what a browser remembers: the theme |
+//! | `startup` | server | puts it all together; used by `main`, the demo and the tests alike |
+//! | `simulator` | server | a simulated Proxmox VE at the other end of a TLS socket |
+//!
+//! Who may import whom: `ui paths error proxmox <- server <- slices <- app <- startup <- main, tests`. In a slice:
+//! `api -> service -> {store, proxmox::Client}`; another slice only through its `service`, `model` or `view`. Nothing but `startup`'s
+//! caller, its own program and the tests imports `simulator`, and `simulator` imports `proxmox::ids` alone.
+//!
+//! A slice has the same file names everywhere: `model.rs` (what crosses the wire, and the rules that button, service and tests share),
+//! `api.rs` (server functions of about five lines), `view.rs`, and on the server `service.rs` (the verbs) and `store.rs` (the SQL).
+
+pub mod app;
+pub mod auth;
+pub mod containers;
+pub mod error;
+pub mod paths;
+pub mod preferences;
+pub mod proxmox;
+pub mod ui;
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "ssr")] {
+        pub mod server;
+        pub mod simulator;
+        pub mod startup;
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "hydrate")] {
+        /// Takes the page over in the browser.
+        #[wasm_bindgen::prelude::wasm_bindgen]
+        pub fn hydrate() {
+            console_error_panic_hook::set_once();
+            leptos::mount::hydrate_body(app::App);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What a browser remembers about how Berth looks there: for now the theme. It is in a cookie of the browser, not in our database,
+//! so that server and browser render the same from the first byte.
+
+pub mod api;
+pub mod model;
+pub mod view;

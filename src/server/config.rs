@@ -1,0 +1,370 @@
+//! The configuration: flags, then the environment, then a file, then the defaults; the first that says something wins.
+//!
+//! [`Settings`] is the one documented list. What `berth --help` prints, what `berth.toml` may say and what the README's table shows
+//! all come from it.
+
+use crate::proxmox::{
+    client::Address,
+    ids::ClusterName,
+    tls::{Fingerprint, Trust},
+};
+use clap::Parser;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// The web app for people who run LXC containers on Proxmox VE.
+///
+/// Every setting is a flag, an environment variable or a line of the file given by --config; the first of these that says something
+/// wins. Clusters stand in the file only.
+#[derive(Debug, Default, Parser)]
+#[command(name = "berth", version)]
+pub struct Arguments {
+    /// The file with the settings and the clusters, in TOML.
+    #[arg(long, env = "BERTH_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Start with a simulated cluster, to look around. Nothing is kept.
+    #[arg(long, env = "BERTH_DEMO", conflicts_with = "config")]
+    pub demo: bool,
+    /// How fast time passes in the demo's cluster; 1 is as recorded from a real one.
+    #[arg(long, env = "BERTH_DEMO_SPEED", value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
+    pub demo_speed: f64,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|s| (0.1..=1000.0).contains(s)).ok_or_else(|| "a number from 0.1 to 1000 is allowed".to_owned())
+}
+
+/// Every setting, each of them optional: what a flag, a variable and a line of the file can say.
+#[derive(Debug, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where to listen: an IP address and a port. [default: 127.0.0.1:3000]
+    #[arg(long, env = "BERTH_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The address by which browsers reach Berth, where a proxy stands before it. With https the cookie is marked Secure.
+    #[arg(long, env = "BERTH_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
+    /// Where Berth keeps its database, its key and nothing else. [default: berth-data]
+    #[arg(long, env = "BERTH_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A PostgreSQL database in place of the SQLite file: postgres://user:password@host/name
+    #[arg(long, env = "BERTH_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<DatabaseUrl>,
+    /// The key that secrets are sealed with, made at the first start. [default: key in the data directory]
+    #[arg(long, env = "BERTH_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug or trace, also by module, as in `berth::proxmox=debug,info`. [default: info]
+    #[arg(long, env = "BERTH_LOG", value_name = "FILTER")]
+    pub log: Option<LogFilter>,
+    /// The directory with the built site, where it is not part of the program (development only).
+    #[arg(long, env = "BERTH_SITE", value_name = "DIR")]
+    pub site: Option<PathBuf>,
+    /// The clusters; the first is offered first.
+    #[arg(skip)]
+    #[serde(default, rename = "cluster")]
+    pub clusters: Vec<ClusterSettings>,
+}
+
+/// A `[[cluster]]` of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterSettings {
+    /// What Berth calls it: letters, digits, `-`, `_` and `.`, at most 40.
+    pub name: ClusterName,
+    /// The name or the IP address of one of its nodes.
+    pub host: String,
+    /// [default: 8006]
+    #[serde(default = "port")]
+    pub port: u16,
+    /// The SHA-256 fingerprint of the node's certificate, as Proxmox shows it under Certificates: then exactly this one is trusted.
+    pub fingerprint: Option<Fingerprint>,
+    /// A PEM file with the CA that signed the node's certificate. Without this and `fingerprint`, the system's roots decide.
+    pub ca_file: Option<PathBuf>,
+}
+
+fn port() -> u16 {
+    8006
+}
+
+/// A cluster that we may speak to.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// What Berth calls it.
+    pub name: ClusterName,
+    /// Where it is.
+    pub address: Address,
+}
+
+/// What Berth runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How browsers reach it, where that is not `listen`.
+    pub public_url: Option<PublicUrl>,
+    /// SQLite's directory, and the key's.
+    pub data_dir: PathBuf,
+    /// PostgreSQL, where wanted.
+    pub database_url: Option<DatabaseUrl>,
+    /// The key for secrets.
+    pub key_file: PathBuf,
+    /// The site, where it is not embedded.
+    pub site: Option<PathBuf>,
+    /// At least one.
+    pub clusters: Vec<ClusterConfig>,
+}
+
+/// A configuration that cannot be used. Names the key, the value and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {0} cannot be read: {1}")]
+    Read(PathBuf, #[source] std::io::Error),
+    /// The file is no TOML, or says something that is no setting.
+    #[error("the configuration {0} has a mistake:\n{1}")]
+    Parse(PathBuf, #[source] toml::de::Error),
+    /// Neither a cluster nor the demo.
+    #[error("no cluster is configured: name one under [[cluster]] in the file given by --config, or look around with --demo")]
+    NoCluster,
+    /// Two clusters of one name.
+    #[error("cluster: the name `{0}` is given twice; each cluster needs a name of its own")]
+    TwiceNamed(ClusterName),
+    /// Two ways of trust at once.
+    #[error("cluster `{0}`: fingerprint and ca_file exclude each other; give one, or neither for the system's roots")]
+    TwoTrusts(ClusterName),
+    /// A host that is none.
+    #[error("cluster `{0}`: host is `{1}`; allowed is a host name or an IP address, without https:// and without a port")]
+    Host(ClusterName, String),
+}
+
+impl Arguments {
+    /// Reads the file, where one is given, and fills in what the flags and the environment do not say.
+    pub fn settings(self) -> Result<Settings, ConfigError> {
+        let Some(path) = self.config else { return Ok(self.settings) };
+        let text = std::fs::read_to_string(&path).map_err(|e| ConfigError::Read(path.clone(), e))?;
+        let mut file = Settings::parse(&text).map_err(|e| ConfigError::Parse(path.clone(), e))?;
+        // paths in the file are relative to the file
+        let base = path.parent().unwrap_or(Path::new(""));
+        let paths = [&mut file.data_dir, &mut file.key_file, &mut file.site];
+        for relative in paths.into_iter().chain(file.clusters.iter_mut().map(|c| &mut c.ca_file)).flatten() {
+            *relative = base.join(&*relative);
+        }
+        Ok(self.settings.or(file))
+    }
+}
+
+impl Settings {
+    /// Reads a file's text.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            public_url: self.public_url.or(other.public_url),
+            data_dir: self.data_dir.or(other.data_dir),
+            database_url: self.database_url.or(other.database_url),
+            key_file: self.key_file.or(other.key_file),
+            log: self.log.or(other.log),
+            site: self.site.or(other.site),
+            clusters: if self.clusters.is_empty() { other.clusters } else { self.clusters },
+        }
+    }
+
+    /// Fills in the defaults and checks what no single setting can.
+    pub fn config(self) -> Result<Config, ConfigError> {
+        let data_dir = self.data_dir.unwrap_or_else(|| "berth-data".into());
+        let mut clusters: Vec<ClusterConfig> = Vec::new();
+        for cluster in self.clusters {
+            if clusters.iter().any(|c| c.name == cluster.name) {
+                return Err(ConfigError::TwiceNamed(cluster.name));
+            }
+            clusters.push(cluster.config()?);
+        }
+        if clusters.is_empty() {
+            return Err(ConfigError::NoCluster);
+        }
+        Ok(Config {
+            listen: self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
+            public_url: self.public_url,
+            key_file: self.key_file.unwrap_or_else(|| data_dir.join("key")),
+            data_dir,
+            database_url: self.database_url,
+            site: self.site,
+            clusters,
+        })
+    }
+}
+
+impl ClusterSettings {
+    fn config(self) -> Result<ClusterConfig, ConfigError> {
+        let trust = match (self.fingerprint, self.ca_file) {
+            (Some(_), Some(_)) => return Err(ConfigError::TwoTrusts(self.name)),
+            (Some(fingerprint), None) => Trust::Pinned(fingerprint),
+            (None, Some(path)) => Trust::CaFile(path),
+            (None, None) => Trust::System,
+        };
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        if !name && host.parse::<std::net::IpAddr>().is_err() {
+            return Err(ConfigError::Host(self.name, self.host));
+        }
+        let address = Address { host: host.to_owned(), port: self.port, trust };
+        Ok(ClusterConfig { name: self.name, address })
+    }
+}
+
+/// Declares that a setting is read from its text, in the file as by a flag.
+macro_rules! from_text {
+    ($($name:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+from_text!(Fingerprint, PublicUrl, DatabaseUrl, LogFilter);
+
+/// `http://` or `https://`, a host, perhaps a port, and no path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    origin: String,
+}
+
+impl PublicUrl {
+    /// Scheme, host and port, as a browser's `Origin` header says them.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether browsers come by https.
+    pub fn is_https(&self) -> bool {
+        self.origin.starts_with("https://")
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let origin = text.trim_end_matches('/');
+        let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let good = rest.is_some_and(|r| !r.is_empty() && r.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '@')));
+        good.then(|| Self { origin: origin.to_lowercase() })
+            .ok_or_else(|| format!("`{text}` is not allowed; allowed is http:// or https:// with a host and perhaps a port, such as https://berth.example.org"))
+    }
+}
+
+/// A `postgres://` URL. It can hold a password: the type does not print it.
+#[derive(Clone)]
+pub struct DatabaseUrl(SecretString);
+
+impl DatabaseUrl {
+    /// The URL with its password.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Ok(Self(text.to_owned().into()))
+        } else {
+            Err("allowed is postgres://user:password@host/name; for SQLite leave it out".to_owned())
+        }
+    }
+}
+
+/// What `tracing` calls a filter.
+#[derive(Debug, Clone)]
+pub struct LogFilter(pub String);
+
+impl FromStr for LogFilter {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match tracing_subscriber::EnvFilter::try_new(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) => Err(format!("`{text}` is not a filter; allowed is error, warn, info, debug or trace, also by module: berth::proxmox=debug,info")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: &str = "[[cluster]]\nname = \"home\"\nhost = \"192.0.2.1\"\n";
+
+    fn mistake(text: &str) -> String {
+        match Settings::parse(text).map_err(|e| e.to_string()) {
+            Err(mistake) => mistake,
+            Ok(settings) => settings.config().unwrap_err().to_string(),
+        }
+    }
+
+    #[test]
+    fn a_bad_value_names_the_key_the_value_and_what_is_allowed() {
+        for (text, parts) in [
+            ("listen = \"localhost\"".to_owned(), ["listen", "localhost", "socket address"]),
+            ("public_url = \"berth.example\"".to_owned(), ["public_url", "berth.example", "https://"]),
+            ("log = \"lo=ud\"".to_owned(), ["log", "lo=ud", "error, warn, info"]),
+            ("colour = \"blue\"".to_owned(), ["colour", "unknown field", "listen"]),
+            (format!("{CLUSTER}port = 99999"), ["port", "99999", "u16"]),
+            (format!("{CLUSTER}fingerprint = \"AB\""), ["fingerprint", "AB", "32 bytes"]),
+            (format!("{CLUSTER}fingerprint = \"{0}\"\nca_file = \"x\"", "AB".repeat(32)), ["home", "ca_file", "exclude"]),
+            (CLUSTER.replace("192.0.2.1", "https://pve"), ["host", "https://pve", "without"]),
+            (format!("{CLUSTER}{CLUSTER}"), ["cluster", "home", "twice"]),
+            (CLUSTER.replace("home", "my home"), ["name", "my home", "letters"]),
+            (String::new(), ["[[cluster]]", "--config", "--demo"]),
+        ] {
+            let mistake = mistake(&text);
+            for part in parts {
+                assert!(mistake.contains(part), "{part:?} is not in {mistake:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let flags = Settings { listen: Some("127.0.0.1:4000".parse().unwrap()), ..Settings::default() };
+        let file = Settings::parse(&format!("listen = \"127.0.0.1:5000\"\ndata_dir = \"here\"\n{CLUSTER}")).unwrap();
+        let config = flags.or(file).config().unwrap();
+        assert_eq!(config.listen.port(), 4000);
+        assert_eq!(config.key_file, Path::new("here/key"));
+        assert_eq!(config.clusters[0].address.port, 8006);
+        assert_eq!(config.clusters[0].address.trust, Trust::System);
+    }
+
+    #[test]
+    fn a_database_password_is_not_printed() {
+        let url: DatabaseUrl = "postgres://berth:hunter2@db/berth".parse().unwrap();
+        assert!(!format!("{url:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_help_is_complete() {
+        use clap::CommandFactory;
+        for argument in Arguments::command().get_arguments() {
+            let id = argument.get_id().as_str();
+            assert!(argument.get_help().is_some(), "{id} has no help");
+            assert!(argument.get_env().is_some_and(|v| v == format!("BERTH_{}", id.to_uppercase()).as_str()), "{id} has no variable");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What every request goes through, from the outside in: headers, origin, session, and for `/api/` the form of the answer.
+
+use super::{
+    AppState, Error,
+    context::SignedIn,
+    error::incident,
+    flash,
+};
+use crate::{error::AppError, paths, ui::flash::Flash};
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::any::Any;
+use tower_sessions::Session;
+
+/// The longest body that is read: 64 KiB. No form of ours comes near it.
+pub const MOST_BODY: usize = 64 << 10;
+
+/// The server functions that a stranger may call; all others answer 401 before their arguments are read.
+pub const OPEN_FUNCTIONS: &[&str] = &["/api/sign_in", "/api/get_sign_in_form", "/api/set_theme"];
+
+/// What a form without JavaScript gets back after an error. Nothing else is carried, so no password ever is.
+const KEPT_FIELDS: &[&str] = &["cluster", "username", "realm", "vmid"];
+
+/// Security headers for every answer that does not set its own. A page sets its own policy, with its nonce.
+pub async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // forms without JavaScript find their way back by the referrer
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A panic is our own fault, with a number; the log has the rest.
+pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let incident = incident();
+    tracing::error!(%incident, "a request panicked: {}", text.unwrap_or("without a text"));
+    plain(&AppError::Internal { incident })
+}
+
+/// Refuses what another site's page sends: everything but GET and HEAD has to come from our own.
+pub async fn same_origin(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) || is_same_origin(&state, request.headers(), request.uri()) {
+        return next.run(request).await;
+    }
+    tracing::warn!(path = request.uri().path(), "a request from another site was refused");
+    plain(&AppError::ForeignOrigin)
+}
+
+fn is_same_origin(state: &AppState, headers: &HeaderMap, uri: &Uri) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
+    // browsers since 2023 say it themselves
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
+        return matches!(site, "same-origin" | "none");
+    }
+    match text(header::ORIGIN) {
+        Some(origin) => match state.public_url() {
+            Some(url) => origin.eq_ignore_ascii_case(url.origin()),
+            None => {
+                let host = uri.authority().map(|a| a.as_str()).or(text(header::HOST));
+                origin.split_once("://").is_some_and(|(_, from)| host.is_some_and(|host| from.eq_ignore_ascii_case(host)))
+            }
+        },
+        // no browser leaves both out of a POST; a program has no cookie that it was tricked into sending
+        None => true,
+    }
+}
+
+/// Asks the store who is there, and leads strangers to the sign-in form.
+pub async fn identify(State(state): State<AppState>, session: Session, mut request: Request, next: Next) -> Response {
+    let known = match who(&state, &session).await {
+        Ok(known) => known,
+        Err(error) => return plain(&AppError::from(error)),
+    };
+    let path = request.uri().path();
+    if path.starts_with("/api/") {
+        if known.is_none() && !OPEN_FUNCTIONS.contains(&path) {
+            return plain(&AppError::SignedOut);
+        }
+    } else if path == paths::login() {
+        if known.is_some() {
+            return see_other(paths::home());
+        }
+    } else if known.is_none() {
+        let here = request.uri().path_and_query().map_or(paths::home(), |p| p.as_str());
+        return see_other(&paths::login_then(here));
+    }
+    if let Some(known) = known {
+        request.extensions_mut().insert(known);
+    }
+    next.run(request).await
+}
+
+async fn who(state: &AppState, session: &Session) -> Result<Option<SignedIn>, Error> {
+    let Some(mut known) = SignedIn::load(session).await? else { return Ok(None) };
+    if state.cluster(&known.cluster).is_none() {
+        return Ok(None);
+    }
+    known.touch(session, time::OffsetDateTime::now_utc().unix_timestamp()).await?;
+    Ok(Some(known))
+}
+
+/// Gives the answer of a server function the form that was asked for: to a program a status and JSON, to a browser's plain form a
+/// redirect, with a [`Flash`] where it failed. Also the only reader of such a request's body, within [`MOST_BODY`].
+pub async fn answer(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let form = request.method() == Method::POST
+        && request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    let back = referring_path(request.headers());
+    let (mut parts, body) = request.into_parts();
+    let (response, fields) = match to_bytes(body, MOST_BODY).await {
+        Ok(body) => {
+            let fields = if form { kept_fields(&body) } else { Vec::new() };
+            // the functions answer programs only; what a form needs is made below
+            parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+            (next.run(Request::from_parts(parts, Body::from(body))).await, fields)
+        }
+        Err(_) => (plain(&AppError::TooLarge), Vec::new()),
+    };
+    let failed = match failure(response).await {
+        Ok(response) if form => return redirected(response, &back),
+        Ok(response) => return response,
+        Err(error) => error,
+    };
+    match failed {
+        error if !form => plain(&error),
+        AppError::SignedOut => see_other(&paths::login_then(&back)),
+        error => {
+            let mut response = see_other(&back);
+            let secure = state.public_url().is_some_and(|url| url.is_https());
+            if let Some(cookie) = flash::set(Flash { error, fields }, secure) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
+        }
+    }
+}
+
+/// The error in an answer, where it is one.
+async fn failure(response: Response) -> Result<Response, AppError> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return Ok(response);
+    }
+    let body = to_bytes(response.into_body(), MOST_BODY).await.unwrap_or_default();
+    let error = match serde_json::from_slice(&body) {
+        // arguments that are no UTF-8 or no form arise before a function's body, as what the browser calls offline
+        Ok(AppError::Offline) => AppError::BadRequest,
+        Ok(AppError::Internal { incident: none }) if none.0 == 0 => {
+            let incident = incident();
+            tracing::error!(%incident, %status, "a server function failed outside of its body");
+            AppError::Internal { incident }
+        }
+        Ok(error) => error,
+        // the name of no function, or a method that it does not take
+        Err(_) if status.is_client_error() => AppError::NoSuchPage,
+        Err(_) => {
+            let incident = incident();
+            tracing::error!(%incident, %status, "an answer of /api/ is no error of ours");
+            AppError::Internal { incident }
+        }
+    };
+    Err(error)
+}
+
+/// A good answer for a form: on to where the function sends it, or back.
+fn redirected(response: Response, back: &str) -> Response {
+    let (parts, _) = response.into_parts();
+    let to = parts.headers.get(header::LOCATION).and_then(|v| v.to_str().ok()).map_or_else(|| back.to_owned(), str::to_owned);
+    let mut redirect = see_other(&to);
+    for cookie in parts.headers.get_all(header::SET_COOKIE) {
+        redirect.headers_mut().append(header::SET_COOKIE, cookie.clone());
+    }
+    redirect
+}
+
+/// The path that a form stands on.
+fn referring_path(headers: &HeaderMap) -> String {
+    let referrer = headers.get(header::REFERER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<Uri>().ok());
+    let path = referrer.as_ref().and_then(|uri| uri.path_and_query()).map_or(paths::home(), |p| p.as_str());
+    // the sign-in form is the one page that safe_next leaves out
+    if path.starts_with(paths::login()) { path.to_owned() } else { paths::safe_next(path).to_owned() }
+}
+
+fn kept_fields(body: &[u8]) -> Vec<(String, String)> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(body).unwrap_or_default();
+    pairs.into_iter().filter(|(key, _)| KEPT_FIELDS.contains(&key.as_str())).collect()
+}
+
+fn see_other(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
+        Err(_) => (StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static("/"))]).into_response(),
+    }
+}
+
+/// An error as a program reads it.
+fn plain(error: &AppError) -> Response {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, axum::Json(error)).into_response()
+}

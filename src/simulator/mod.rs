@@ -1,0 +1,300 @@
+//! A simulated Proxmox VE at the other end of a TLS socket.
+//!
+//! It keeps state, makes tasks with UPIDs and lets time pass, so that everything between Berth and Proxmox is exercised too: TLS,
+//! certificates, tickets, CSRF tokens, time limits, status lines, decoding. It serves `berth --demo`, the integration tests
+//! (stepped: [`Simulator::finish_tasks`], never sleep) and the browser tests (automatic, by way of the control side).
+//!
+//! It is not a library of answers: a test says what the cluster is like and what goes wrong, not what to reply. It shares no
+//! struct with [`crate::proxmox`] but the ids; if both sides shared one, both could be wrong together. Its witnesses are the API
+//! of Proxmox VE 8.4 as it was recorded (comments cite the recording) and Proxmox's source (comments cite file and line).
+//!
+//! * `server` listens, `pipeline` takes a request through its checks, `routes` is the table of endpoints, `api` answers;
+//! * `state` is the cluster, `tasks` and `lifecycle` what happens to it, `samples` and `usage` what it shows, `demo` how it begins;
+//! * `access`, `tickets` and `tls` say who is who; `faults`, `requests` and `control` are for tests.
+//!
+//! # What is different from Proxmox
+//!
+//! * **Endpoints:** only those in `routes`. Others are 501 as on Proxmox, and are counted ([`Simulator::unknown_requests`]).
+//!   Only the JSON format; no indexes (`/`, `/nodes/{node}`), no web interface.
+//! * **Connections:** a proxied 200 says `Connection: Keep-Alive` only, not `close` as well: hyper would close. No gzip. No
+//!   session resumption, so that every connection shows its certificate. `GET` and `DELETE` with a body are refused after the
+//!   ticket was checked, as there, but the body is not read.
+//! * **All nodes answer on one address**; `/nodes` names another fingerprint for each of the others.
+//! * **Tickets** are signed with an HMAC as long as Proxmox's signature. Keys do not rotate by themselves. API tokens, second
+//!   factors after the first answer, groups and pools do not exist yet; all realms but `pam` and `pve` have no users.
+//! * **Checks of parameters** know only what the endpoints need. A key given twice has its last value (there: an array).
+//! * **Configurations** cannot be changed yet, and have neither pending values nor snapshots.
+//! * **Tasks** begin at once and take the same time each time. The log of a start that fails is shorter. A start that waited for
+//!   another start of the same container succeeds. Aborting answers at once. The node's daemon never runs out of workers.
+//! * **HA** is one container whose manager obeys after eight seconds; nothing is ever moved.
+//! * **Usage** is made up from sines. The samples of all nodes are taken at the same moment; two workers take turns, whoever asks.
+//! * **Time** can run faster, stand still or be skipped; `Date` is the simulated time.
+
+mod access;
+mod api;
+mod clock;
+mod config;
+mod control;
+mod demo;
+mod faults;
+mod handle;
+mod lifecycle;
+mod params;
+mod pipeline;
+mod reply;
+mod requests;
+mod routes;
+mod samples;
+mod server;
+mod shared;
+mod state;
+mod tasks;
+mod tickets;
+mod tls;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+pub use faults::{Fault, FaultAction};
+pub use requests::Request;
+pub use state::{State, Status};
+pub use tls::CertificateMode;
+
+use clock::Clock;
+use shared::{Parts, Phase, Shared};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tickets::Tickets;
+use tls::Certificates;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+/// How to start a simulator.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub listen: SocketAddr,
+    /// How many simulated seconds pass in a real one: 1 with the durations that were measured, 50 for browser tests.
+    pub speed: f64,
+    /// Time stands still but for [`Simulator::advance`], tasks end only with it or with [`Simulator::finish_tasks`], and nobody
+    /// waits for the 3 s of a 401.
+    pub stepped: bool,
+    /// Is added to every text of an error (reasons, messages, exit statuses, log lines of failures), so that a test can find it
+    /// where it must not be.
+    pub marker: Option<String>,
+    /// Whether there is a control side, `/sim/…`.
+    pub control: bool,
+    /// Certificate and private key (both PEM), for a fingerprint that stays. Otherwise both are made at the start.
+    pub certificate: Option<(String, String)>,
+    /// Whether a start makes reads of its container wait, as it does on Proxmox. A stepped test that reads while a start is under
+    /// way has to finish the task from elsewhere, or turn this off.
+    pub start_blocks_reads: bool,
+    /// How much later the second worker sees a new sample in `/cluster/resources`; zero and answers do not flip.
+    pub worker_lag: Duration,
+    pub state: State,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            speed: 1.0,
+            stepped: false,
+            marker: None,
+            control: false,
+            certificate: None,
+            start_blocks_reads: true,
+            worker_lag: Duration::from_secs(2),
+            state: State::demo(),
+        }
+    }
+}
+
+/// An account of the demo, for its printout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    pub userid: &'static str,
+    pub password: &'static str,
+    pub about: &'static str,
+}
+
+/// A running simulator. Clones are the same one; it ends with the last of them.
+#[derive(Clone)]
+pub struct Simulator(Arc<Running>);
+
+struct Running {
+    shared: Arc<Shared>,
+    addr: SocketAddr,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.wanted.send_replace(Phase::Ended);
+    }
+}
+
+impl Simulator {
+    /// Listens, and serves on the current runtime until the last handle is gone.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let Options { listen, speed, stepped, marker, control, certificate, start_blocks_reads, worker_lag, mut state } = options;
+        let listener = TcpListener::bind(listen).await?;
+        let addr = listener.local_addr()?;
+        let clock = Clock::new(speed, stepped);
+        state.tasks.marker.clone_from(&marker);
+        state.samples.lag = clock::millis(worker_lag);
+        state.wake(clock.now());
+        let certificates = Certificates::new(certificate.as_ref())?;
+        let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config()?));
+        let tickets = Tickets::new().map_err(|_| io::Error::other("no random numbers for the tickets' key"))?;
+        let parts = Parts { clock, state, tickets, certificates, marker, has_control: control, start_blocks_reads };
+        let shared = Arc::new(Shared::new(parts));
+        tokio::spawn(server::run(Arc::clone(&shared), listener, addr, acceptor));
+        Ok(Self(Arc::new(Running { shared, addr })))
+    }
+
+    /// Ends it and all its connections, and waits until nothing listens any more.
+    pub async fn shutdown(&self) {
+        self.reach(Phase::Ended).await;
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.0.addr
+    }
+
+    /// SHA-256 of the certificate that is shown now, `AA:BB:…`.
+    pub fn fingerprint(&self) -> String {
+        self.0.shared.certificates.fingerprint()
+    }
+
+    pub fn certificate_pem(&self) -> String {
+        self.0.shared.certificates.pem()
+    }
+
+    /// Shows another certificate from now on. Connections end after the request that is under way.
+    ///
+    /// # Errors
+    /// When no new key can be made.
+    pub fn set_certificate(&self, mode: CertificateMode) -> io::Result<()> {
+        self.0.shared.certificates.set(mode)
+    }
+
+    /// Refuses connections and cuts those that are open. The address stays free for [`Simulator::resume_listening`].
+    pub async fn stop_listening(&self) {
+        self.reach(Phase::Closed).await;
+    }
+
+    pub async fn resume_listening(&self) {
+        self.reach(Phase::Listening).await;
+    }
+
+    async fn reach(&self, wanted: Phase) {
+        let mut phase = self.0.shared.phase.subscribe();
+        // What has ended does not begin again.
+        self.0.shared.wanted.send_if_modified(|now| *now != Phase::Ended && std::mem::replace(now, wanted) != wanted);
+        let _ = phase.wait_for(|phase| *phase == wanted || *phase == Phase::Ended).await;
+    }
+
+    /// Ends every task that will ever end, now, with all it does. Time does not pass by it.
+    pub fn finish_tasks(&self) {
+        handle::finish_tasks(&self.0.shared);
+    }
+
+    /// Lets simulated time pass at once.
+    pub fn advance(&self, by: Duration) {
+        handle::advance(&self.0.shared, by);
+    }
+
+    /// The simulated time, in seconds since the Unix epoch.
+    pub fn now(&self) -> i64 {
+        clock::seconds(self.0.shared.clock.now())
+    }
+
+    /// Lets `/cluster/resources` know everything that is true now.
+    pub fn refresh_resources(&self) {
+        handle::refresh_resources(&self.0.shared);
+    }
+
+    /// Makes every ticket given so far invalid.
+    pub fn expire_tickets(&self) {
+        self.0.shared.tickets.expire_all();
+    }
+
+    pub fn fault(&self, fault: Fault) {
+        self.0.shared.faults.add(fault);
+    }
+
+    /// Also lets go of requests that hang.
+    pub fn clear_faults(&self) {
+        handle::clear_faults(&self.0.shared);
+    }
+
+    /// Every request to the API so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.0.shared.requests.all()
+    }
+
+    pub fn clear_requests(&self) {
+        self.0.shared.requests.clear();
+    }
+
+    /// `{method} {path}` of every request that no endpoint fits. A test's harness wants this to be empty.
+    pub fn unknown_requests(&self) -> Vec<String> {
+        let unknown = self.requests().into_iter().filter(|request| request.is_unknown);
+        unknown.map(|Request { method, path, .. }| format!("{method} {path}")).collect()
+    }
+
+    /// Waits until the log of requests is as wanted; it is looked at when a request comes and when it is answered.
+    pub async fn wait_for_requests(&self, mut wanted: impl FnMut(&[Request]) -> bool) {
+        let shared = &self.0.shared;
+        shared.wait_until(|| shared.requests.fit(&mut wanted)).await;
+    }
+
+    /// Waits until at least so many tasks are under way, so that [`Simulator::finish_tasks`] finds them.
+    pub async fn wait_for_running_tasks(&self, count: usize) {
+        self.0.shared.wait_until(|| self.running_tasks().len() >= count).await;
+    }
+
+    /// The UPIDs of the tasks that have not ended.
+    pub fn running_tasks(&self) -> Vec<String> {
+        let (state, _) = self.0.shared.state();
+        state.tasks.running().map(|task| task.upid.clone()).collect()
+    }
+
+    /// The UPIDs of all tasks, in the order they began.
+    pub fn tasks(&self) -> Vec<String> {
+        let (state, _) = self.0.shared.state();
+        state.tasks.list.iter().map(|task| task.upid.clone()).collect()
+    }
+
+    /// What a container is, apart from any permission or sample.
+    pub fn container_status(&self, vmid: u32) -> Option<Status> {
+        let (state, _) = self.0.shared.state();
+        state.containers.get(&vmid).map(state::Container::status)
+    }
+
+    /// The vmid of the container with this name.
+    pub fn vmid_of(&self, name: &str) -> Option<u32> {
+        let (state, _) = self.0.shared.state();
+        state.containers.values().find(|container| container.name() == name).map(|container| container.vmid)
+    }
+
+    /// Sets a container running or stopped as if somebody had done it from inside, without a task. False: there is none.
+    pub fn set_status(&self, vmid: u32, status: Status) -> bool {
+        handle::set_status(&self.0.shared, vmid, status)
+    }
+
+    /// Locks or unlocks a container's configuration. False: there is none.
+    pub fn set_lock(&self, vmid: u32, lock: Option<&str>) -> bool {
+        handle::set_lock(&self.0.shared, vmid, lock)
+    }
+
+    /// The accounts of the demo.
+    pub fn accounts() -> Vec<Account> {
+        let users = State::demo().access.users;
+        users.into_iter().map(|user| Account { userid: user.id, password: user.password, about: user.about }).collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! Tasks: their UPIDs, logs, steps and ends.
+//!
+//! Not here: what a task does to a container ([`super::lifecycle`]) and when ([`super::state`]).
+
+use super::{
+    clock::{Moment, seconds},
+    lifecycle::Work,
+};
+use std::collections::VecDeque;
+
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    /// In the order they began.
+    pub list: Vec<Task>,
+    last_pid: u32,
+    /// Is added to the texts of failures, see [`super::Options::marker`].
+    pub marker: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub upid: String,
+    pub node: &'static str,
+    pub vmid: u32,
+    pub user: String,
+    pub pid: u32,
+    pub pstart: i64,
+    pub started: Moment,
+    pub work: Work,
+    pub log: Vec<String>,
+    pub phase: Phase,
+}
+
+#[derive(Debug, Clone)]
+pub enum Phase {
+    /// For the container's lock.
+    Waiting {
+        until: Moment,
+    },
+    /// Without steps it works for ever.
+    Working {
+        steps: VecDeque<(Moment, Effect)>,
+    },
+    Ended(Ended),
+}
+
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub at: Moment,
+    pub exit: String,
+}
+
+/// One thing that happens in a task.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    Log(String),
+    /// A line about a failure.
+    Complain(String),
+    StartBegins,
+    Started,
+    Stopped,
+    /// The HA manager takes over, and its node does the work a while later.
+    HandOver {
+        after: Moment,
+        work: Work,
+        ha: &'static str,
+    },
+    End(String),
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self { list: Vec::new(), last_pid: 0x700, marker: None }
+    }
+}
+
+impl Task {
+    pub fn exit(&self) -> Option<&str> {
+        self.ended().map(|ended| ended.exit.as_str())
+    }
+
+    pub fn ended(&self) -> Option<&Ended> {
+        if let Phase::Ended(ended) = &self.phase { Some(ended) } else { None }
+    }
+
+    pub fn due(&self) -> Option<Moment> {
+        match &self.phase {
+            Phase::Waiting { until } => Some(*until),
+            Phase::Working { steps } => steps.front().map(|(at, _)| *at),
+            Phase::Ended(_) => None,
+        }
+    }
+
+    pub fn holds_lock(&self) -> bool {
+        self.work.locks() && matches!(self.phase, Phase::Working { .. })
+    }
+}
+
+impl Tasks {
+    pub fn next_pid(&mut self) -> u32 {
+        // Pids of one machine are apart and wrap before they need more than eight digits.
+        self.last_pid = (self.last_pid + 37) % 0x0040_0000;
+        self.last_pid
+    }
+
+    /// `UPID:{node}:{pid}:{pstart}:{starttime}:{type}:{id}:{user}:` (PVE/UPID.pm:18-36).
+    pub fn add(&mut self, now: Moment, booted: Moment, node: &'static str, vmid: u32, user: &str, work: Work) -> usize {
+        let pid = self.next_pid();
+        let pstart = ((now - booted) / 10).max(0);
+        let kind = work.kind();
+        let upid = format!("UPID:{node}:{pid:08X}:{pstart:08X}:{:08X}:{kind}:{vmid}:{user}:", seconds(now));
+        self.list.push(Task {
+            upid,
+            node,
+            vmid,
+            user: user.to_owned(),
+            pid,
+            pstart,
+            started: now,
+            work,
+            log: Vec::new(),
+            phase: Phase::Working { steps: VecDeque::new() },
+        });
+        self.list.len() - 1
+    }
+
+    pub fn position(&self, upid: &str) -> Option<usize> {
+        self.list.iter().position(|task| task.upid == upid)
+    }
+
+    pub fn find(&self, upid: &str) -> Option<&Task> {
+        self.list.iter().find(|task| task.upid == upid)
+    }
+
+    /// The task that is due next, with its moment.
+    pub fn next_due(&self) -> Option<(Moment, usize)> {
+        self.list.iter().enumerate().filter_map(|(index, task)| Some((task.due()?, index))).min()
+    }
+
+    /// The task that holds a container's lock.
+    pub fn lock_holder(&self, vmid: u32) -> Option<&Task> {
+        self.list.iter().find(|task| task.vmid == vmid && task.holds_lock())
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &Task> {
+        self.list.iter().filter(|task| task.ended().is_none())
+    }
+
+    fn marked(&self, text: &str) -> String {
+        self.marker.as_ref().map_or_else(|| text.to_owned(), |marker| format!("{text} {marker}"))
+    }
+
+    pub fn complain(&mut self, index: usize, line: &str) {
+        let line = self.marked(line);
+        self.list[index].log.push(line);
+    }
+
+    /// Writes the last line as the worker does (RE:520-747). A killed worker writes none and is `unexpected status`.
+    pub fn end(&mut self, index: usize, Ended { at, exit }: Ended) {
+        let is_fine = exit == "OK" || exit.starts_with("WARNINGS: ");
+        let exit = if is_fine { exit } else { self.marked(&exit) };
+        let task = &mut self.list[index];
+        if is_fine {
+            task.log.push(format!("TASK {exit}"));
+        } else if !exit.starts_with("unexpected status") {
+            task.log.push(format!("TASK ERROR: {}", exit.replace('\n', " ")));
+        }
+        task.phase = Phase::Ended(Ended { at, exit });
+    }
+}

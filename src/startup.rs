@@ -1,0 +1,212 @@
+//! Puts Berth together. `main`, the demo and the tests build it the same way.
+
+use crate::{
+    app::shell,
+    auth::service::Realms,
+    containers::inventory::Inventory,
+    server::{
+        AppState,
+        assets::{AssetError, Assets},
+        config::{ClusterConfig, Config},
+        db::{Db, OpenError},
+        secrets::{SecretError, Sealer},
+        session::{IDLE, Sessions},
+        state::Cluster,
+        web,
+    },
+};
+use crate::proxmox::client::ConnectionError;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Extensions, StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::any,
+    serve::ListenerExt,
+};
+use leptos::prelude::provide_context;
+use std::{future::Future, net::SocketAddr, os::unix::fs::DirBuilderExt, time::Duration};
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer};
+use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
+
+/// How often sessions that have expired are removed.
+const CLEAN_UP: Duration = Duration::from_secs(10 * 60);
+/// How long requests may take to end after the order to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Berth, built and listening, not yet serving.
+pub struct Application {
+    listener: TcpListener,
+    router: Router,
+    sessions: Sessions,
+    address: SocketAddr,
+}
+
+/// Berth cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made.
+    #[error("the data directory {0} cannot be made")]
+    DataDir(std::path::PathBuf, #[source] std::io::Error),
+    /// The port is taken, or the address is not ours.
+    #[error("cannot listen on {0}; is the port taken? Another can be given by --listen")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The database.
+    #[error("cannot start without a database")]
+    Database(#[from] OpenError),
+    /// The key.
+    #[error("cannot start without a key for secrets")]
+    Secret(#[from] SecretError),
+    /// The site.
+    #[error("cannot start without the site")]
+    Assets(#[from] AssetError),
+    /// A cluster.
+    #[error("cluster `{0}` cannot be used")]
+    Cluster(crate::proxmox::ids::ClusterName, #[source] ConnectionError),
+    /// The listener broke.
+    #[error("the server broke off")]
+    Serve(#[source] std::io::Error),
+}
+
+impl Application {
+    /// Opens what the configuration names and binds the address. Nothing is asked of a cluster yet.
+    pub async fn build(config: Config) -> Result<Self, StartError> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&config.data_dir)
+            .map_err(|e| StartError::DataDir(config.data_dir.clone(), e))?;
+        let listener = TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
+        let address = listener.local_addr().map_err(StartError::Serve)?;
+        let assets = Assets::load(config.site.as_deref())?;
+        let sealer = Sealer::from_file(&config.key_file)?;
+        let db = Db::open(&config).await?;
+        let connect = |cluster: &ClusterConfig| Cluster::new(cluster).map_err(|e| StartError::Cluster(cluster.name.clone(), e));
+        let clusters = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
+        let mut slices = Extensions::new();
+        slices.insert(Realms::default());
+        slices.insert(Inventory::default());
+        let sessions = Sessions(db.clone());
+        let secure = config.public_url.as_ref().is_some_and(|url| url.is_https());
+        let state = AppState::new(db, sealer, clusters, assets, config.public_url, slices);
+        Ok(Self { listener, router: router(state, sessions.clone(), secure), sessions, address })
+    }
+
+    /// Where it listens; the port is known here even where the configuration says 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The database, for tests.
+    pub fn db(&self) -> Db {
+        self.sessions.0.clone()
+    }
+
+    /// Serves until `stop` ends, then lets the requests under way end, for at most ten seconds.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
+        let db = self.db();
+        let cleaner = tokio::spawn(clean_up(self.sessions));
+        // Without this every streamed page waits for a delayed acknowledgement.
+        let listener = self.listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY on a connection");
+            }
+        });
+        let (stopping, stopped) = tokio::sync::oneshot::channel();
+        let server = axum::serve(listener, self.router).with_graceful_shutdown(async move {
+            stop.await;
+            // the receiver is gone only where the server has ended already
+            let _ = stopping.send(());
+        });
+        let late = async {
+            match stopped.await {
+                Ok(()) => tokio::time::sleep(STOP_WITHIN).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let served = tokio::select! {
+            served = server.into_future() => served.map_err(StartError::Serve),
+            () = late => {
+                tracing::warn!("requests under way after {STOP_WITHIN:?} are cut");
+                Ok(())
+            }
+        };
+        cleaner.abort();
+        db.close().await;
+        served
+    }
+}
+
+fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
+    let session = SessionManagerLayer::new(sessions)
+        .with_name("berth")
+        .with_http_only(true)
+        // Lax: a link from elsewhere finds its reader signed in; what changes state is guarded by its origin
+        .with_same_site(SameSite::Lax)
+        .with_secure(secure)
+        .with_expiry(Expiry::OnInactivity(IDLE));
+    let identified = ServiceBuilder::new().layer(session).layer(from_fn_with_state(state.clone(), web::identify));
+    let functions = Router::new()
+        .route("/api/{function}", any(server_function))
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(state.clone(), web::same_origin))
+                .layer(from_fn_with_state(state.clone(), web::answer))
+                .layer(identified.clone()),
+        );
+    let pages = Router::new().fallback(page).layer(ServiceBuilder::new().layer(compression()).layer(identified));
+    Router::new()
+        .merge(functions)
+        .route("/healthz", any(|| async { "ok" }))
+        .fallback_service(asset_or(state.clone(), pages.with_state(state.clone())))
+        .layer(ServiceBuilder::new().layer(from_fn(web::headers)).layer(CatchPanicLayer::custom(web::panicked)))
+        .with_state(state)
+}
+
+/// Fast rather than small: a page is compressed anew for every request.
+fn compression() -> CompressionLayer {
+    CompressionLayer::new().quality(CompressionLevel::Fastest)
+}
+
+/// The site's files need no session; all else is a page.
+fn asset_or(state: AppState, pages: Router) -> Router {
+    async fn asset(State(state): State<AppState>, request: Request, next: axum::middleware::Next) -> Response {
+        let path = request.uri().path();
+        match state.assets().get(path, request.headers()) {
+            Some(asset) => asset,
+            None if Assets::owns(path) => Assets::not_found(),
+            None => next.run(request).await,
+        }
+    }
+    pages.layer(from_fn_with_state(state, asset))
+}
+
+async fn server_function(State(state): State<AppState>, request: Request) -> Response {
+    leptos_axum::handle_server_fns_with_context(move || provide_context(state.clone()), request).await.into_response()
+}
+
+/// Every page is rendered whole before its first byte: its status, its redirect and its rows are true, with or without JavaScript. What
+/// it waits for is bounded by its slices.
+async fn page(State(state): State<AppState>, request: Request<Body>) -> Response {
+    if !matches!(*request.method(), axum::http::Method::GET | axum::http::Method::HEAD) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
+    }
+    let context = state.clone();
+    let render = leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), move || shell(&state));
+    render(request).await
+}
+
+async fn clean_up(sessions: Sessions) {
+    loop {
+        tokio::time::sleep(CLEAN_UP).await;
+        match sessions.delete_expired(time::OffsetDateTime::now_utc().unix_timestamp()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(count, "expired sessions removed"),
+            Err(error) => tracing::error!("expired sessions cannot be removed: {error}"),
+        }
+    }
+}

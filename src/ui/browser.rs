@@ -1,0 +1,31 @@
+//! What only a browser can do.
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+/// Sets a cookie that the server reads at the next page.
+pub fn set_cookie(line: &str) {
+    if let Ok(document) = document().dyn_into::<web_sys::HtmlDocument>() {
+        // fails only where the browser forbids cookies; then the choice lasts as long as the tab
+        let _ = document.set_cookie(line);
+    }
+}
+
+/// Leaves for another address with a full load: the session has ended, and nothing of it stays in memory.
+pub fn leave_for(path: &str) {
+    if let Err(error) = window().location().assign(path) {
+        leptos::logging::error!("cannot leave for {path}: {error:?}");
+    }
+}
+
+/// The path of this tab with its query.
+pub fn here() -> String {
+    let location = window().location();
+    let path = location.pathname().unwrap_or_else(|_| "/".to_owned());
+    path + &location.search().unwrap_or_default()
+}
+
+/// Whether this tab is on screen.
+pub fn is_visible() -> bool {
+    !document().hidden()
+}

@@ -1,0 +1,73 @@
+//! How numbers and times read. Nothing here knows a time zone: a page's "now" travels with its data.
+
+/// Bytes in IEC units, with one decimal from 1 GiB up: `512 MiB`, `7.3 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    let (number, unit) = scaled(bytes, unit_of(bytes));
+    format!("{number} {unit}")
+}
+
+/// A part and its whole in the whole's unit: (`7.3`, `8 GiB`).
+pub fn bytes_of(part: u64, whole: u64) -> (String, String) {
+    let unit = unit_of(whole);
+    let (part, _) = scaled(part, unit);
+    let (whole, word) = scaled(whole, unit);
+    (part, format!("{whole} {word}"))
+}
+
+const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+fn unit_of(bytes: u64) -> usize {
+    (0..UNITS.len() - 1).find(|unit| bytes >> (10 * unit) < 1024).unwrap_or(UNITS.len() - 1)
+}
+
+fn scaled(bytes: u64, unit: usize) -> (String, &'static str) {
+    let number = bytes as f64 / (1u64 << (10 * unit)) as f64;
+    // a whole number needs no decimal, nor does anything below 1 GiB
+    let text = if unit < 3 || (number * 10.0).round() % 10.0 == 0.0 { format!("{number:.0}") } else { format!("{number:.1}") };
+    (text, UNITS[unit])
+}
+
+/// A length of time in its largest unit: `41 d`, `3 h`, `12 min`, `8 s`.
+pub fn duration(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    match seconds {
+        86_400.. => format!("{} d", seconds / 86_400),
+        3_600.. => format!("{} h", seconds / 3_600),
+        60.. => format!("{} min", seconds / 60),
+        _ => format!("{seconds} s"),
+    }
+}
+
+/// How long ago: `3 min ago`, `just now`.
+pub fn ago(then: i64, now: i64) -> String {
+    match now - then {
+        ..5 => "just now".to_owned(),
+        seconds => format!("{} ago", duration(seconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_one_decimal_from_a_gibibyte_up() {
+        assert_eq!(bytes(512 << 20), "512 MiB");
+        assert_eq!(bytes(8 << 30), "8 GiB");
+        assert_eq!(bytes((7 << 30) + (300 << 20)), "7.3 GiB");
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(u64::MAX), "16777216 TiB");
+    }
+
+    #[test]
+    fn a_part_is_in_the_unit_of_its_whole() {
+        assert_eq!(bytes_of(200 << 20, 1 << 30), ("0.2".into(), "1 GiB".into()));
+        assert_eq!(bytes_of(96 << 20, 512 << 20), ("96".into(), "512 MiB".into()));
+    }
+
+    #[test]
+    fn a_length_of_time_has_one_unit() {
+        assert_eq!([8, 61, 7200, 41 * 86400].map(duration), ["8 s", "1 min", "2 h", "41 d"]);
+        assert_eq!((ago(100, 102), ago(100, 280), ago(100, 0)), ("just now".into(), "3 min ago".into(), "just now".into()));
+    }
+}

@@ -1,0 +1,92 @@
+//! Meters, tags, notes and the head of a page.
+
+use super::icons::Icon;
+use crate::error::AppError;
+use leptos::prelude::*;
+
+/// A figure in percent as a thin bar: quiet to 74 %, amber from 75, red from 90.
+#[component]
+pub fn Meter(
+    /// 0 to 100; more is drawn as 100.
+    #[prop(into)]
+    percent: Signal<u16>,
+    /// What it measures, for who cannot see it.
+    label: &'static str,
+) -> impl IntoView {
+    view! {
+        <svg
+            class=move || format!("m {}", level(percent.get()))
+            role="meter"
+            aria-label=label
+            aria-valuemin="0"
+            aria-valuemax="100"
+            aria-valuenow=move || percent.get().min(100).to_string()
+        >
+            <rect width=move || format!("{}%", percent.get().min(100)) height="100%" />
+        </svg>
+    }
+}
+
+/// The class of a figure in percent: none, `hi` from 75, `top` from 90.
+pub fn level(percent: u16) -> &'static str {
+    match percent {
+        90.. => "top",
+        75.. => "hi",
+        _ => "",
+    }
+}
+
+/// A tag: a grey chip with a square in one of twelve colours, the same for the same word everywhere.
+#[component]
+pub fn Tag(
+    /// The word.
+    text: String,
+) -> impl IntoView {
+    let colour = text.bytes().fold(7u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 12;
+    view! {
+        <span class="tag" data-c=colour.to_string()>
+            {text}
+        </span>
+    }
+}
+
+/// An error where it belongs: the sentence, and the number under which the log holds more.
+#[component]
+pub fn ErrorNote(
+    /// What went wrong.
+    error: AppError,
+    /// What else there is to say.
+    #[prop(optional, into)]
+    more: String,
+) -> impl IntoView {
+    let incident = error.incident();
+    view! {
+        <div class="note note-bad" role="alert">
+            <Icon name="circle-x" />
+            <div>
+                <b class="font-medium text-ink">{error.to_string()}</b>
+                {(!more.is_empty()).then(|| view! { <br /><span class="text-ink-2">{more}</span> })}
+                {incident.map(|number| view! { <span class="block text-xs text-ink-3 mt-1">"Reference " <code>{number.to_string()}</code></span> })}
+            </div>
+        </div>
+    }
+}
+
+/// The head of a page: its title, and on a phone the way to everything else.
+#[component]
+pub fn PageHead(
+    /// The title.
+    title: &'static str,
+    /// What stands beside it.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <header class="topbar">
+            <h1 class="text-xl max-[860px]:text-lg">{title}</h1>
+            {children()}
+            <button type="button" class="btn btn-ghost btn-square min-[861px]:hidden ml-auto -mr-2" popovertarget="account" aria-label="Menu">
+                <Icon name="menu" />
+            </button>
+        </header>
+    }
+}

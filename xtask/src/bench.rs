@@ -1,0 +1,193 @@
+//! `cargo xtask bench`: what a visit weighs, and what a view of the containers page costs the server.
+//!
+//! The CPU time per view is the figure to compare: it hardly depends on what else the machine does. Requests per second
+//! are printed beside a gauge of that (load average, and the time of a fixed loop before and after). The load comes from
+//! this program on the same machine; pages are asked for without compression. The demo's simulated cluster runs in the same
+//! process, so its cost is in the figures.
+
+use std::{
+    fs,
+    hint::black_box,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{ExitCode, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    budget, build,
+    http::Connection,
+    paths,
+    process::{Job, SIGTERM, command},
+    site::{self, Profile},
+};
+
+const CONNECTIONS: usize = 16;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only the sizes
+    #[arg(long)]
+    sizes: bool,
+    /// How often to measure
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Views per round
+    #[arg(long, default_value_t = 2000)]
+    views: usize,
+    /// Views before the first round
+    #[arg(long, default_value_t = 200)]
+    warm_up: usize,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    println!("== download sizes");
+    site::build(Profile::Release)?;
+    let over = budget::report()?;
+    if !args.sizes {
+        println!("== the containers page from the server");
+        pages(&args)?;
+    }
+    Ok(if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn pages(args: &Args) -> Result<()> {
+    let program = build::server(Profile::Release)?;
+    let mut job = Job::start(command(program, paths::root()).args(["--demo", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()))?;
+    let host = ready(&mut job)?;
+    let cookie = sign_in(host)?;
+
+    let before = (load_average(), spin());
+    load(host, &cookie, args.warm_up)?;
+    let mut rates = Vec::new();
+    let mut costs = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..args.rounds.max(1) {
+        let (cpu, start) = (cpu_time(job.id())?, Instant::now());
+        bytes = load(host, &cookie, args.views)?;
+        rates.push(args.views as f64 / start.elapsed().as_secs_f64());
+        costs.push((cpu_time(job.id())? - cpu).as_secs_f64() * 1e3 / args.views as f64);
+    }
+    let after = (load_average(), spin());
+    job.stop(SIGTERM);
+
+    let (n, views) = (rates.len(), args.views);
+    println!(
+        "  GET / as alice@pve, {CONNECTIONS} connections, {views} views a round after {} to warm up, {bytes} bytes a view, not compressed",
+        args.warm_up
+    );
+    print_spread("requests/s", n, &mut rates);
+    print_spread("CPU-ms per view", n, &mut costs);
+    println!("  gauge: load average {} before, {} after; fixed loop {:.1} ms before, {:.1} ms after", before.0, after.0, before.1, after.1);
+    println!("  command: cargo xtask bench --rounds {n} --views {views} --warm-up {}", args.warm_up);
+    Ok(())
+}
+
+/// Waits for the line that says where the server listens, and keeps its output flowing afterwards.
+fn ready(job: &mut Job) -> Result<SocketAddr> {
+    let mut lines = BufReader::new(job.stdout()).lines();
+    for line in lines.by_ref() {
+        let line = line.context("cannot read what the server writes")?;
+        if let Some((_, address)) = line.split_once("listening on http://") {
+            let address = address.split_whitespace().next().unwrap_or_default().trim_end_matches('/');
+            let address = address.parse().with_context(|| format!("the server listens on {address}, which is no address"))?;
+            thread::spawn(move || lines.for_each(drop));
+            return Ok(address);
+        }
+    }
+    bail!("the server ended before it listened; start it with `cargo xtask run --release` to see why")
+}
+
+fn sign_in(host: SocketAddr) -> Result<String> {
+    let fields = [("cluster", "demo"), ("username", "alice"), ("realm", "pve"), ("password", "berth")];
+    let response = Connection::open(host)?.post_form("/api/sign_in", &fields)?;
+    let cookie = response.cookies();
+    if cookie.is_empty() {
+        bail!("signing in to the demo gave no cookie (status {})", response.status);
+    }
+    Ok(cookie)
+}
+
+/// Loads the page that often over all connections at once; returns its size.
+fn load(host: SocketAddr, cookie: &str, views: usize) -> Result<usize> {
+    let left = AtomicUsize::new(views);
+    let take = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+    let one = || -> Result<usize> {
+        let mut connection = Connection::open(host)?;
+        let mut size = 0;
+        while take() {
+            let response = connection.get("/", &[("cookie", cookie), ("accept", "text/html")])?;
+            if response.status != 200 {
+                bail!("GET / was answered with status {} instead of the containers page", response.status);
+            }
+            size = response.body.len();
+        }
+        Ok(size)
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(one)).collect();
+        let sizes = threads.into_iter().map(|thread| thread.join().expect("the loader does not panic"));
+        sizes.collect::<Result<Vec<_>>>().map(|sizes| sizes.into_iter().max().unwrap_or(0))
+    })
+}
+
+/// CPU time that the process has used, its threads included.
+fn cpu_time(process: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the server has ended")?;
+    // SAFETY: sysconf reads a constant of the system.
+    let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+    let ticks = ticks(&stat).context("/proc/PID/stat is not as it should be")?;
+    Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second))
+}
+
+/// utime + stime. Fields count from behind the name, which may hold spaces.
+fn ticks(stat: &str) -> Option<u64> {
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+}
+
+fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
+/// Milliseconds for a fixed piece of work: more of them means that somebody else uses the machine.
+fn spin() -> f64 {
+    let start = Instant::now();
+    let mut number = 1_u64;
+    for step in 0..20_000_000_u64 {
+        number = black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(step));
+    }
+    black_box(number);
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+fn print_spread(what: &str, n: usize, values: &mut [f64]) {
+    values.sort_by(f64::total_cmp);
+    println!("  {what}: n={n} min {:.2} median {:.2} max {:.2}", values[0], median(values), values[n - 1]);
+}
+
+/// Of sorted values.
+fn median(values: &[f64]) -> f64 {
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_behind_a_name_with_spaces() {
+        assert_eq!(ticks("7 (a (b) c) S 1 7 7 0 -1 4194304 100 0 0 0 31 11 0 0 20 0 9 0"), Some(42));
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between() {
+        assert_eq!((median(&[1.0, 2.0, 9.0]), median(&[1.0, 3.0])), (2.0, 2.0));
+    }
+}
