@@ -4,11 +4,11 @@
 //! The code is the contract, the sentence is its `Display`.
 
 use crate::proxmox::ids::{ClusterName, NodeName, UserId, Vmid};
-use serde::{Deserialize, Serialize};
 use leptos::server_fn::{
     codec::JsonEncoding,
     error::{FromServerFnError, ServerFnErrorErr},
 };
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A number under which the log holds what the user is not told, such as `7F3J-98`.

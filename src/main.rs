@@ -77,8 +77,8 @@ impl Demo {
 
     fn introduce(&self) {
         println!("This is the demo: a simulated cluster, nothing real. Sign in with one of these accounts:");
-        for account in self.simulator.accounts() {
-            println!("  {:<16} password {:<8} {}", account.user, account.password, account.about);
+        for account in Simulator::accounts() {
+            println!("  {:<16} password {:<8} {}", account.userid, account.password, account.about);
         }
         println!("its simulator listens on https://{}", self.simulator.addr());
     }

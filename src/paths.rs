@@ -58,7 +58,16 @@ mod tests {
         for good in ["/", "/containers/101", "/?tag=prod&x=1"] {
             assert_eq!(safe_next(good), good);
         }
-        for evil in ["https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil", "", "javascript:alert(1)", "/a\r\nSet-Cookie: x", "/login?next=/"] {
+        for evil in [
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil",
+            "",
+            "javascript:alert(1)",
+            "/a\r\nSet-Cookie: x",
+            "/login?next=/",
+        ] {
             assert_eq!(safe_next(evil), "/", "{evil:?}");
         }
     }

@@ -1,5 +1,6 @@
 //! Puts Berth together. `main`, the demo and the tests build it the same way.
 
+use crate::proxmox::client::ConnectionError;
 use crate::{
     app::shell,
     auth::service::Realms,
@@ -9,13 +10,12 @@ use crate::{
         assets::{AssetError, Assets},
         config::{ClusterConfig, Config},
         db::{Db, OpenError},
-        secrets::{SecretError, Sealer},
+        secrets::{Sealer, SecretError},
         session::{IDLE, Sessions},
         state::Cluster,
         web,
     },
 };
-use crate::proxmox::client::ConnectionError;
 use axum::{
     Router,
     body::Body,
@@ -150,14 +150,12 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
         .with_secure(secure)
         .with_expiry(Expiry::OnInactivity(IDLE));
     let identified = ServiceBuilder::new().layer(session).layer(from_fn_with_state(state.clone(), web::identify));
-    let functions = Router::new()
-        .route("/api/{function}", any(server_function))
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn_with_state(state.clone(), web::same_origin))
-                .layer(from_fn_with_state(state.clone(), web::answer))
-                .layer(identified.clone()),
-        );
+    let functions = Router::new().route("/api/{function}", any(server_function)).layer(
+        ServiceBuilder::new()
+            .layer(from_fn_with_state(state.clone(), web::same_origin))
+            .layer(from_fn_with_state(state.clone(), web::answer))
+            .layer(identified.clone()),
+    );
     let pages = Router::new().fallback(page).layer(ServiceBuilder::new().layer(compression()).layer(identified));
     Router::new()
         .merge(functions)

@@ -12,12 +12,7 @@ use crate::{
         ids::{ClusterName, Realm, UserId},
         ticket::Ticket,
     },
-    server::{
-        Context, Error, Visitor,
-        context::SignedIn,
-        session::session_key,
-        state::Cluster,
-    },
+    server::{Context, Error, Visitor, context::SignedIn, session::session_key, state::Cluster},
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{

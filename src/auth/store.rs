@@ -1,6 +1,6 @@
 //! The SQL of tickets.
 
-use crate::{both, server::db::Db};
+use crate::server::db::{Db, both};
 
 /// A session's ticket, sealed.
 pub struct TicketRow {

@@ -101,7 +101,9 @@ fn SignInFields(form: SignInForm) -> impl IntoView {
         }
     };
     let refused = move || error.with(|e| matches!(e, Some(AppError::WrongCredentials { .. })));
-    let invalid = move |field: Field| error.with(|e| e.as_ref().is_some_and(|e| on_field(e, field))) || refused() && field != Field::Cluster && field != Field::Realm;
+    let invalid = move |field: Field| {
+        error.with(|e| e.as_ref().is_some_and(|e| on_field(e, field))) || refused() && field != Field::Cluster && field != Field::Realm
+    };
     let said = move |field: Field| error.with(|e| e.as_ref().filter(|e| on_field(e, field)).map(ToString::to_string));
     let password_said = move || said(Field::Password).or_else(|| refused().then(|| "Enter the password again.".to_owned()));
     // what belongs to no field stands above them all
@@ -216,7 +218,8 @@ fn ClusterField(form: SignInForm, next: String) -> impl IntoView {
             </div>
         }
     });
-    let alone = (form.clusters.len() == 1).then(|| view! { <p class="hint -mt-2">"Cluster " <b class="font-medium text-ink-2">{hidden.clone()}</b></p> });
+    let alone = (form.clusters.len() == 1)
+        .then(|| view! { <p class="hint -mt-2">"Cluster " <b class="font-medium text-ink-2">{hidden.clone()}</b></p> });
     view! {
         {choices}
         {alone}

@@ -1,6 +1,6 @@
 //! The server functions of containers.
 
-use super::model::{ContainerList, Outcome, Verb};
+use super::model::{ContainerList, Outcome};
 use crate::{error::AppError, proxmox::ids::Vmid};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
@@ -13,17 +13,18 @@ pub async fn list_containers() -> Result<ContainerList, AppError> {
 /// Starts a container and waits for the end.
 #[server(endpoint = "start_container")]
 pub async fn start_container(vmid: Vmid) -> Result<Outcome, AppError> {
-    crate::server::handle("start_container", async |context| super::service::act(context, Verb::Start, vmid).await).await
+    crate::server::handle("start_container", async |context| super::service::act(context, super::model::Verb::Start, vmid).await).await
 }
 
 /// Shuts a container down, hard after a while, and waits for the end.
 #[server(endpoint = "shutdown_container")]
 pub async fn shutdown_container(vmid: Vmid) -> Result<Outcome, AppError> {
-    crate::server::handle("shutdown_container", async |context| super::service::act(context, Verb::Shutdown, vmid).await).await
+    crate::server::handle("shutdown_container", async |context| super::service::act(context, super::model::Verb::Shutdown, vmid).await)
+        .await
 }
 
 /// Stops a container hard and waits for the end.
 #[server(endpoint = "stop_container")]
 pub async fn stop_container(vmid: Vmid) -> Result<Outcome, AppError> {
-    crate::server::handle("stop_container", async |context| super::service::act(context, Verb::Stop, vmid).await).await
+    crate::server::handle("stop_container", async |context| super::service::act(context, super::model::Verb::Stop, vmid).await).await
 }

@@ -54,11 +54,8 @@ async fn fetch(context: Context) -> Result<ContainerList, Error> {
 }
 
 fn container_list(resources: &[Resource], permissions: &Permissions, now: i64) -> ContainerList {
-    let offline: BTreeSet<&NodeName> = resources
-        .iter()
-        .filter(|r| r.kind == "node" && r.status != Some(RunState::Online))
-        .filter_map(|r| r.node.as_ref())
-        .collect();
+    let offline: BTreeSet<&NodeName> =
+        resources.iter().filter(|r| r.kind == "node" && r.status != Some(RunState::Online)).filter_map(|r| r.node.as_ref()).collect();
     let rows = resources.iter().filter(|r| r.kind == "lxc").filter_map(|r| container_row(r, &offline, permissions, now)).collect();
     let nodes = resources.iter().filter(|r| r.kind == "node").filter_map(node_row).collect();
     let mut list = ContainerList { rows, nodes, as_of: Some(now), now, trouble: None };

@@ -138,7 +138,10 @@ fn Freshness(page: Page) -> impl IntoView {
         page.good.with(|list| {
             let list = list.as_ref()?;
             let fresh = list.trouble.is_none();
-            Some((fresh, list.as_of.map_or_else(String::new, |as_of| if fresh { "Up to date".to_owned() } else { format::ago(as_of, list.now) })))
+            Some((
+                fresh,
+                list.as_of.map_or_else(String::new, |as_of| if fresh { "Up to date".to_owned() } else { format::ago(as_of, list.now) }),
+            ))
         })
     };
     move || {
@@ -425,7 +428,8 @@ fn SecondLine(shown: Memo<Option<Shown>>) -> impl IntoView {
                 (Some(Attempt::UnderWay(_)), _) => return None,
                 (Some(Attempt::Failed(verb, error)), _) => {
                     let reference = error.incident().map(|n| format!(" · {n}")).unwrap_or_default();
-                    view! { <span class="sub w-error" title=error.to_string()>{format!("{} failed{reference}", verb.label())}</span> }.into_any()
+                    view! { <span class="sub w-error" title=error.to_string()>{format!("{} failed{reference}", verb.label())}</span> }
+                        .into_any()
                 }
                 (Some(Attempt::StillRunning(verb)), _) => {
                     view! { <span class="sub w-pending">{format!("{} · still going on at Proxmox", verb.under_way())}</span> }.into_any()

@@ -5,7 +5,7 @@
 
 use super::{
     error::{Cause, Error},
-    ids::{NodeName, Realm, Upid, UserId, Vmid},
+    ids::{NodeName, Upid, UserId, Vmid},
     ticket::Ticket,
     tls::{self, Trust, TrustError},
     wire::{self, Domain, Envelope, LogLine, Login, LxcStatus, Permissions, Resource, TaskStatus, Version},

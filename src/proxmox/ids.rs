@@ -230,7 +230,13 @@ mod tests {
         let upid: Upid = "UPID:pve1:00000741:00029807:6B0325C5:vzstart:103:admin@pve!dash:".parse().unwrap();
         assert_eq!((upid.node().as_str(), upid.kind(), upid.id(), upid.user()), ("pve1", "vzstart", "103", "admin@pve!dash"));
         assert!("UPID:pve1:00000741:00029807:6B0325C5:startall::root@pam:".parse::<Upid>().is_ok());
-        for bad in ["", "UPID:", "UPID:pve1:741:00029807:6B0325C5:vzstart:103:admin@pve:", "UPID:pve1:00000741:00029807:6B0325C5:vzstart:103:admin@pve", "UPID:../x:00000741:00029807:6B0325C5:vzstart:103:a@pve:"] {
+        for bad in [
+            "",
+            "UPID:",
+            "UPID:pve1:741:00029807:6B0325C5:vzstart:103:admin@pve:",
+            "UPID:pve1:00000741:00029807:6B0325C5:vzstart:103:admin@pve",
+            "UPID:../x:00000741:00029807:6B0325C5:vzstart:103:a@pve:",
+        ] {
             assert!(bad.parse::<Upid>().is_err(), "{bad:?}");
         }
     }

@@ -89,7 +89,12 @@ mod tests {
     fn a_task_is_polled_often_at_first_and_seldom_later() {
         let polls_within = |limit: Duration| {
             let mut at = Duration::ZERO;
-            pauses().take_while(|pause| { at += *pause; at <= limit }).count()
+            pauses()
+                .take_while(|pause| {
+                    at += *pause;
+                    at <= limit
+                })
+                .count()
         };
         assert!(polls_within(Duration::from_secs(1)) <= 8);
         assert!(polls_within(Duration::from_secs(60)) <= 40);

@@ -26,7 +26,8 @@ impl Fingerprint {
 impl FromStr for Fingerprint {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a SHA-256 fingerprint: 32 bytes in hex, such as `AB:CD:…`, as shown by Proxmox under Certificates");
+        let wrong =
+            || format!("`{text}` is not a SHA-256 fingerprint: 32 bytes in hex, such as `AB:CD:…`, as shown by Proxmox under Certificates");
         let hex: Vec<u8> = text.bytes().filter(|b| *b != b':').collect();
         if hex.len() != 64 || !hex.iter().all(u8::is_ascii_hexdigit) {
             return Err(wrong());
@@ -97,9 +98,9 @@ pub fn client_config(trust: &Trust) -> Result<ClientConfig, TrustError> {
             }
             builder.with_root_certificates(roots)
         }
-        Trust::Pinned(fingerprint) => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(PinVerifier { expected: fingerprint.clone(), provider })),
+        Trust::Pinned(fingerprint) => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(PinVerifier { expected: fingerprint.clone(), provider }))
+        }
     };
     Ok(builder.with_no_client_auth())
 }

@@ -259,8 +259,11 @@ impl FromStr for PublicUrl {
         let origin = text.trim_end_matches('/');
         let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         let good = rest.is_some_and(|r| !r.is_empty() && r.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '@')));
-        good.then(|| Self { origin: origin.to_lowercase() })
-            .ok_or_else(|| format!("`{text}` is not allowed; allowed is http:// or https:// with a host and perhaps a port, such as https://berth.example.org"))
+        good.then(|| Self { origin: origin.to_lowercase() }).ok_or_else(|| {
+            format!(
+                "`{text}` is not allowed; allowed is http:// or https:// with a host and perhaps a port, such as https://berth.example.org"
+            )
+        })
     }
 }
 
@@ -301,7 +304,9 @@ impl FromStr for LogFilter {
     fn from_str(text: &str) -> Result<Self, String> {
         match tracing_subscriber::EnvFilter::try_new(text) {
             Ok(_) => Ok(Self(text.to_owned())),
-            Err(_) => Err(format!("`{text}` is not a filter; allowed is error, warn, info, debug or trace, also by module: berth::proxmox=debug,info")),
+            Err(_) => Err(format!(
+                "`{text}` is not a filter; allowed is error, warn, info, debug or trace, also by module: berth::proxmox=debug,info"
+            )),
         }
     }
 }

@@ -44,7 +44,6 @@ pub enum OpenError {
 }
 
 /// Runs one query on whichever database is open: `both!(db, |pool| sqlx::query(..).execute(pool).await)`.
-#[macro_export]
 macro_rules! both {
     ($db:expr, |$pool:ident| $query:expr) => {
         match $db {
@@ -53,6 +52,7 @@ macro_rules! both {
         }
     };
 }
+pub(crate) use both;
 
 impl Db {
     /// Opens the database that the configuration names, and migrates it.

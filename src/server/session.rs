@@ -3,8 +3,7 @@
 //! The key is the SHA-256 of what the cookie holds. `save` only updates: a request that began before a sign-out and ends after it
 //! cannot bring the session back.
 
-use super::db::Db;
-use crate::both;
+use super::db::{Db, both};
 use async_trait::async_trait;
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
@@ -42,13 +41,8 @@ impl Sessions {
     async fn insert(&self, record: &Record) -> Result<bool> {
         let sql = "INSERT INTO sessions (id, data, expires_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING";
         let (key, data, expires) = columns(record)?;
-        let done = both!(&self.0, |pool| sqlx::query(sql)
-            .bind(key)
-            .bind(data)
-            .bind(expires)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()));
+        let done =
+            both!(&self.0, |pool| sqlx::query(sql).bind(key).bind(data).bind(expires).execute(pool).await.map(|done| done.rows_affected()));
         done.map(|rows| rows == 1).map_err(backend)
     }
 }

@@ -1,11 +1,6 @@
 //! What every request goes through, from the outside in: headers, origin, session, and for `/api/` the form of the answer.
 
-use super::{
-    AppState, Error,
-    context::SignedIn,
-    error::incident,
-    flash,
-};
+use super::{AppState, Error, context::SignedIn, error::incident, flash};
 use crate::{error::AppError, paths, ui::flash::Flash};
 use axum::{
     body::{Body, to_bytes},

@@ -4,7 +4,7 @@
 
 use super::{
     clock::Moment,
-    state::{Container, Habit},
+    state::{Container, Habit, Status},
     tasks::Effect,
 };
 
@@ -53,25 +53,27 @@ type Plan = Vec<(Moment, Effect)>;
 /// The steps of a task from the moment it has the lock, with the milliseconds after which each happens.
 pub fn plan(container: Option<&Container>, node: &str, vmid: u32, work: &Work) -> Plan {
     let Some(container) = container else {
-        return fail(40, &format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist"));
+        return at_once(&format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist"));
     };
     match work {
         Work::Start { skiplock } => {
             if container.config.is_set("template") {
-                return fail(40, "you can't start a CT if it's a template"); // tmpl-05-start-template
+                return at_once("you can't start a CT if it's a template"); // tmpl-05-start-template
             }
             if let Some(lock) = lock(container, *skiplock).filter(|lock| *lock != "mounted") {
-                return fail(40, &locked(lock)); // lock-05-start-locked
+                return at_once(&locked(lock)); // lock-05-start-locked
             }
-            start(container)
+            // Somebody else was first, while it waited for the lock.
+            if container.status() == Status::Running { at_once("OK") } else { start(container) }
         }
+        Work::Stop { .. } | Work::Shutdown { .. } if container.status() == Status::Stopped => at_once("OK"),
         Work::Stop { skiplock, .. } => match lock(container, *skiplock).filter(|lock| *lock != "mounted") {
-            Some(lock) => fail(40, &locked(lock)),
+            Some(lock) => at_once(&locked(lock)),
             // life-17-stop-timeline
             None => vec![(1_700, Effect::Stopped), (1_750, end("OK"))],
         },
         Work::Shutdown { timeout, force } => match lock(container, false) {
-            Some(lock) => fail(40, &locked(lock)), // lock-12-shutdown-locked-running
+            Some(lock) => at_once(&locked(lock)), // lock-12-shutdown-locked-running
             None => shutdown(container, *timeout, *force),
         },
         Work::Reboot { timeout } => reboot(container, *timeout),
@@ -85,8 +87,8 @@ fn end(exit: &str) -> Effect {
     Effect::End(exit.to_owned())
 }
 
-fn fail(after: Moment, exit: &str) -> Plan {
-    vec![(after, end(exit))]
+fn at_once(exit: &str) -> Plan {
+    vec![(40, end(exit))]
 }
 
 fn lock(container: &Container, skip: bool) -> Option<&str> {

@@ -24,8 +24,9 @@
 //!   factors after the first answer, groups and pools do not exist yet; all realms but `pam` and `pve` have no users.
 //! * **Checks of parameters** know only what the endpoints need. A key given twice has its last value (there: an array).
 //! * **Configurations** cannot be changed yet, and have neither pending values nor snapshots.
-//! * **Tasks** begin at once and take the same time each time. The log of a start that fails is shorter. A start that waited for
-//!   another start of the same container succeeds. Aborting answers at once. The node's daemon never runs out of workers.
+//! * **Tasks and requests** of long ago are forgotten: of more than 2,000 and 20,000 the older half.
+//! * **Tasks** begin at once and take the same time each time. The log of a start that fails is shorter. A task that waited for the lock and finds its work done
+//!   succeeds. Aborting answers at once. The node's daemon never runs out of workers.
 //! * **HA** is one container whose manager obeys after eight seconds; nothing is ever moved.
 //! * **Usage** is made up from sines. The samples of all nodes are taken at the same moment; two workers take turns, whoever asks.
 //! * **Time** can run faster, stand still or be skipped; `Date` is the simulated time.
@@ -75,7 +76,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 /// How to start a simulator.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     pub listen: SocketAddr,
     /// How many simulated seconds pass in a real one: 1 with the durations that were measured, 50 for browser tests.

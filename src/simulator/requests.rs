@@ -2,7 +2,7 @@
 
 use super::params::Raw;
 use serde::Serialize;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// One request to `/api2/json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,44 +21,58 @@ pub struct Request {
     pub is_unknown: bool,
 }
 
+/// A demo may run for weeks: of more requests than this the older half is forgotten.
+const MOST: usize = 20_000;
+
 #[derive(Default)]
-pub struct Requests(Mutex<(Vec<Request>, u64)>);
+pub struct Requests(Mutex<Log>);
+
+#[derive(Default)]
+struct Log {
+    kept: Vec<Request>,
+    /// How many came before the first one that is kept.
+    forgotten: usize,
+}
 
 /// Finds a request again after others came and the log was perhaps cleared.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
-    index: usize,
-    era: u64,
-}
+pub struct Entry(usize);
 
 impl Requests {
     pub fn begin(&self, method: &str, path: &str, query: &str) -> Entry {
-        let mut log = self.0.lock().expect("nothing panics while it holds the log");
+        let mut log = self.log();
+        if log.kept.len() >= MOST {
+            log.kept.drain(..MOST / 2);
+            log.forgotten += MOST / 2;
+        }
         let (method, path, query) = (method.to_owned(), path.to_owned(), query.to_owned());
-        log.0.push(Request { method, path, query, user: None, params: Raw::new(), status: None, is_unknown: false });
-        Entry { index: log.0.len() - 1, era: log.1 }
+        log.kept.push(Request { method, path, query, user: None, params: Raw::new(), status: None, is_unknown: false });
+        Entry(log.forgotten + log.kept.len() - 1)
     }
 
-    pub fn note(&self, entry: Entry, change: impl FnOnce(&mut Request)) {
-        let mut log = self.0.lock().expect("nothing panics while it holds the log");
-        if log.1 == entry.era
-            && let Some(request) = log.0.get_mut(entry.index)
-        {
+    pub fn note(&self, Entry(number): Entry, change: impl FnOnce(&mut Request)) {
+        let mut log = self.log();
+        let index = number.checked_sub(log.forgotten);
+        if let Some(request) = index.and_then(|index| log.kept.get_mut(index)) {
             change(request);
         }
     }
 
     pub fn all(&self) -> Vec<Request> {
-        self.0.lock().expect("nothing panics while it holds the log").0.clone()
+        self.log().kept.clone()
     }
 
     pub fn fit(&self, wanted: impl FnOnce(&[Request]) -> bool) -> bool {
-        wanted(&self.0.lock().expect("nothing panics while it holds the log").0)
+        wanted(&self.log().kept)
     }
 
     pub fn clear(&self) {
-        let mut log = self.0.lock().expect("nothing panics while it holds the log");
-        log.0.clear();
-        log.1 += 1;
+        let mut log = self.log();
+        log.forgotten += log.kept.len();
+        log.kept.clear();
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().expect("nothing panics while it holds the log, but a test's own condition")
     }
 }

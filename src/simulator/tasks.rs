@@ -8,6 +8,9 @@ use super::{
 };
 use std::collections::VecDeque;
 
+/// Of more tasks than this the older half is forgotten.
+const MOST: usize = 2_000;
+
 #[derive(Debug, Clone)]
 pub struct Tasks {
     /// In the order they began.
@@ -105,6 +108,15 @@ impl Tasks {
 
     /// `UPID:{node}:{pid}:{pstart}:{starttime}:{type}:{id}:{user}:` (PVE/UPID.pm:18-36).
     pub fn add(&mut self, now: Moment, booted: Moment, node: &'static str, vmid: u32, user: &str, work: Work) -> usize {
+        // Nobody asks for tasks of long ago; what has not ended is kept.
+        if self.list.len() >= MOST {
+            let mut surplus = MOST / 2;
+            self.list.retain(|task| {
+                let is_forgotten = surplus > 0 && task.ended().is_some();
+                surplus -= usize::from(is_forgotten);
+                !is_forgotten
+            });
+        }
         let pid = self.next_pid();
         let pstart = ((now - booted) / 10).max(0);
         let kind = work.kind();

@@ -80,8 +80,8 @@ fn pages(args: &Args) -> Result<()> {
         "  GET / as alice@pve, {CONNECTIONS} connections, {views} views a round after {} to warm up, {bytes} bytes a view, not compressed",
         args.warm_up
     );
-    print_spread("requests/s", n, &mut rates);
-    print_spread("CPU-ms per view", n, &mut costs);
+    print_spread("requests/s", 0, &mut rates);
+    print_spread("CPU-ms per view", 3, &mut costs);
     println!("  gauge: load average {} before, {} after; fixed loop {:.1} ms before, {:.1} ms after", before.0, after.0, before.1, after.1);
     println!("  command: cargo xtask bench --rounds {n} --views {views} --warm-up {}", args.warm_up);
     Ok(())
@@ -166,9 +166,10 @@ fn spin() -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
-fn print_spread(what: &str, n: usize, values: &mut [f64]) {
+fn print_spread(what: &str, digits: usize, values: &mut [f64]) {
     values.sort_by(f64::total_cmp);
-    println!("  {what}: n={n} min {:.2} median {:.2} max {:.2}", values[0], median(values), values[n - 1]);
+    let (n, min, median, max) = (values.len(), values[0], median(values), values[values.len() - 1]);
+    println!("  {what}: n={n} min {min:.digits$} median {median:.digits$} max {max:.digits$}");
 }
 
 /// Of sorted values.

@@ -3,6 +3,7 @@
 use std::{
     env,
     net::{Ipv4Addr, TcpListener},
+    os::unix::process::ExitStatusExt,
     process::ExitCode,
 };
 
@@ -58,10 +59,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
             None => std::thread::sleep(std::time::Duration::from_millis(50)),
         }
     };
-    Ok(match status.code() {
-        Some(code) => ExitCode::from(code as u8),
-        None => ExitCode::FAILURE,
-    })
+    // As a shell puts it: 128 + the signal that ended it.
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    Ok(ExitCode::from(code as u8))
 }
 
 fn port_is_free(port: u16) -> Result<()> {

@@ -102,7 +102,7 @@ pub fn permissions(call: &mut Call<'_>) -> Result<Answer, Failure> {
     let mut answer = Map::new();
     for path in paths {
         let here = access.permissions(user, path);
-        if !here.is_empty() {
+        if !here.is_empty() || call.params.text("path").is_some() {
             answer.insert(path.to_owned(), here.into_iter().map(|(p, propagates)| (p.to_owned(), json!(u8::from(propagates)))).collect());
         }
     }
