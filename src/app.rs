@@ -86,6 +86,7 @@ fn Frame() -> impl IntoView {
         </div>
         <ToastRegion toasts />
     }
+    .into_any()
 }
 
 #[component]

@@ -24,6 +24,9 @@
 //! A slice has the same file names everywhere: `model.rs` (what crosses the wire, and the rules that button, service and tests share),
 //! `api.rs` (server functions of about five lines), `view.rs`, and on the server `service.rs` (the verbs) and `store.rs` (the SQL).
 
+// a page's view is one nested type
+#![recursion_limit = "512"]
+
 pub mod app;
 pub mod auth;
 pub mod containers;

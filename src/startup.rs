@@ -75,6 +75,8 @@ pub enum StartError {
 impl Application {
     /// Opens what the configuration names and binds the address. Nothing is asked of a cluster yet.
     pub async fn build(config: Config) -> Result<Self, StartError> {
+        // fails only where it is set already, by an earlier application of the same process
+        let _ = any_spawner::Executor::init_tokio();
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)

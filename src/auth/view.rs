@@ -48,6 +48,7 @@ pub fn SignInPage() -> impl IntoView {
             <Quay />
         </main>
     }
+    .into_any()
 }
 
 /// The form. Without JavaScript it posts, and comes back with the error and everything but the password.
@@ -200,6 +201,7 @@ fn SignInFields(form: SignInForm) -> impl IntoView {
             <p class="hint">"Berth acts with your own Proxmox rights. Your password goes to the cluster and is not kept."</p>
         </form>
     }
+    .into_any()
 }
 
 /// The cluster: nothing to choose where there is one; else links, so that its realms come without JavaScript too.
@@ -266,6 +268,7 @@ pub fn Account() -> impl IntoView {
             </button>
         </form>
     }
+    .into_any()
 }
 
 /// The picture beside the form: a quay from above, rows of berths, two of them yours.

@@ -66,6 +66,7 @@ pub fn ContainersPage() -> impl IntoView {
             }}
         </Transition>
     }
+    .into_any()
 }
 
 impl Page {
@@ -194,6 +195,7 @@ fn Answer(page: Page, error: Option<AppError>) -> impl IntoView {
             <Table page />
         </Show>
     }
+    .into_any()
 }
 
 /// The figures and the nodes above the list. The figures add up.
@@ -232,6 +234,7 @@ fn Overview(page: Page) -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }
 
 #[component]
@@ -320,6 +323,7 @@ fn Table(page: Page) -> impl IntoView {
             </tbody>
         </table>
     }
+    .into_any()
 }
 
 /// What a row shows: the list's row with what was done to it in this tab.
@@ -411,11 +415,12 @@ fn Row(page: Page, vmid: Vmid) -> impl IntoView {
             <td class="c-verbs"><Verbs page vmid name shown /></td>
         </tr>
     }
+    .into_any()
 }
 
 #[component]
 fn Word(shown: Memo<Option<Shown>>) -> impl IntoView {
-    move || shown.with(|s| s.as_ref().map(|s| view! { <span class=s.tone()>{s.word()}</span> }))
+    view! { <span class=move || shown.with(|s| s.as_ref().map_or("", Shown::tone))>{move || shown.with(|s| s.as_ref().map_or("", Shown::word))}</span> }
 }
 
 /// What there is to say beside the status: an action that failed, a lock, a node that is away.
@@ -471,6 +476,7 @@ fn Cpu(usage: Memo<Option<Usage>>) -> impl IntoView {
             </span>
         </Show>
     }
+    .into_any()
 }
 
 #[component]
@@ -486,6 +492,7 @@ fn Memory(usage: Memo<Option<Usage>>) -> impl IntoView {
             </span>
         </Show>
     }
+    .into_any()
 }
 
 /// An empty value.
@@ -589,6 +596,7 @@ fn Verbs(page: Page, vmid: Vmid, name: Memo<String>, shown: Memo<Option<Shown>>)
             {stop}
         </div>
     }
+    .into_any()
 }
 
 fn action(verb: Verb) -> &'static str {

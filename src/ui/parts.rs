@@ -70,6 +70,7 @@ pub fn ErrorNote(
             </div>
         </div>
     }
+    .into_any()
 }
 
 /// The head of a page: its title, and on a phone the way to everything else.
@@ -89,4 +90,5 @@ pub fn PageHead(
             </button>
         </header>
     }
+    .into_any()
 }

@@ -76,4 +76,5 @@ pub fn ToastRegion(
             </For>
         </div>
     }
+    .into_any()
 }
