@@ -51,6 +51,7 @@ cfg_if::cfg_if! {
         pub fn hydrate() {
             console_error_panic_hook::set_once();
             leptos::mount::hydrate_body(app::App);
+            ui::browser::mark_ready();
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         flash::Flash,
         format,
         icons::{Glyph, Icon},
-        parts::{ErrorNote, Meter, PageHead, Tag, level},
+        parts::{ErrorNote, Meter, PageHead, Percent, Tag, figure_class},
         toasts::Toasts,
     },
 };
@@ -135,26 +135,20 @@ fn glyph(status: Status) -> &'static str {
 /// How fresh the list is, in a word beside the title.
 #[component]
 fn Freshness(page: Page) -> impl IntoView {
-    let said = move || {
-        page.good.with(|list| {
-            let list = list.as_ref()?;
-            let fresh = list.trouble.is_none();
-            Some((
-                fresh,
-                list.as_of.map_or_else(String::new, |as_of| if fresh { "Up to date".to_owned() } else { format::ago(as_of, list.now) }),
-            ))
+    let said = |list: ContainerList| {
+        let (name, text) = match (list.trouble, list.as_of) {
+            (None, _) => ("running", "Up to date".to_owned()),
+            (Some(_), Some(as_of)) => ("unknown", format::ago(as_of, list.now)),
+            (Some(_), None) => return None,
+        };
+        Some(view! {
+            <span class="live">
+                <Glyph name=name class="dot" />
+                {text}
+            </span>
         })
     };
-    move || {
-        said().map(|(fresh, text)| {
-            view! {
-                <span class="live">
-                    <Glyph name=if fresh { "running" } else { "unknown" } class="dot" />
-                    {text}
-                </span>
-            }
-        })
-    }
+    view! { <Transition>{move || page.list.get().and_then(Result::ok).and_then(said)}</Transition> }
 }
 
 /// What a list's answer looks like: its trouble, and the last good list.
@@ -275,7 +269,7 @@ fn NodeCard(page: Page, node: NodeRow) -> impl IntoView {
                             <span class="node-figure">
                                 <span class="text-ink-3">{label}</span>
                                 <Meter percent=Signal::stored(percent) label />
-                                <span class=format!("num {}-t", level(percent))>{percent} <span class="u">" %"</span></span>
+                                <Percent percent=Signal::stored(percent) />
                             </span>
                         },
                     )
@@ -457,21 +451,16 @@ fn SecondLine(shown: Memo<Option<Shown>>) -> impl IntoView {
 fn Cpu(usage: Memo<Option<Usage>>) -> impl IntoView {
     let cpu = Signal::derive(move || usage.get().map_or(0, |u| u.cpu_percent));
     let memory = Signal::derive(move || usage.get().map_or(0, |u| u.memory_percent()));
-    let figure = |percent: Signal<u16>| {
-        view! {
-            <span class=move || format!("num {}-t", level(percent.get()))>{move || percent.get()} <span class="u">" %"</span></span>
-        }
-    };
     view! {
         <Show when=move || usage.get().is_some() fallback=Nothing>
             <span class="duo">
-                {figure(cpu)}
+                <Percent percent=cpu />
                 <Meter percent=cpu label="CPU" />
-                {figure(memory)}
+                <Percent percent=memory />
                 <Meter percent=memory label="Memory" />
             </span>
             <span class="two num w-only">
-                {figure(cpu)}
+                <Percent percent=cpu />
                 <Meter percent=cpu label="CPU" />
             </span>
         </Show>
@@ -486,7 +475,7 @@ fn Memory(usage: Memo<Option<Usage>>) -> impl IntoView {
     view! {
         <Show when=move || usage.get().is_some() fallback=Nothing>
             <span class="two num">
-                <span class=move || format!("{}-t", level(percent.get()))>{move || text().0}</span>
+                <span class=move || figure_class(percent.get())>{move || text().0}</span>
                 <span class="u">{move || format!(" / {}", text().1)}</span>
                 <Meter percent label="Memory" />
             </span>

@@ -29,3 +29,13 @@ pub fn here() -> String {
 pub fn is_visible() -> bool {
     !document().hidden()
 }
+
+/// Marks the document as taken over, once what hydration has queued is done. The browser tests wait for it.
+pub fn mark_ready() {
+    request_animation_frame(|| {
+        if let Some(html) = document().document_element() {
+            // fails only for a name that is no name
+            let _ = html.set_attribute("data-ready", "");
+        }
+    });
+}

@@ -27,12 +27,31 @@ pub fn Meter(
     }
 }
 
-/// The class of a figure in percent: none, `hi` from 75, `top` from 90.
-pub fn level(percent: u16) -> &'static str {
+/// The class of a meter: none, `hi` from 75, `top` from 90.
+fn level(percent: u16) -> &'static str {
     match percent {
         90.. => "top",
         75.. => "hi",
         _ => "",
+    }
+}
+
+/// A figure in percent, in the colour of its meter.
+#[component]
+pub fn Percent(
+    /// Any number.
+    #[prop(into)]
+    percent: Signal<u16>,
+) -> impl IntoView {
+    view! { <span class=move || figure_class(percent.get())>{move || percent.get()} <span class="u">" %"</span></span> }
+}
+
+/// The class of a figure that has this meter.
+pub fn figure_class(percent: u16) -> &'static str {
+    match level(percent) {
+        "top" => "num top-t",
+        "hi" => "num hi-t",
+        _ => "num",
     }
 }
 

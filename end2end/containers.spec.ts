@@ -1,0 +1,107 @@
+import { choose, expect, row, test } from './fixtures'
+
+test('a user signs in, starts web, sees it running, and stops it @both', async ({ page, berth }) => {
+  await berth.signIn(page)
+  const web = row(page, 'web')
+  await expect(web).toContainText('Stopped')
+  await web.getByRole('button', { name: 'Start web' }).click()
+  await expect(web).toContainText('Running')
+  await expect(web.getByRole('button', { name: 'Start web' })).toHaveAttribute('aria-disabled', 'true')
+  await row(page, 'web').getByRole('button', { name: 'More for web' }).click()
+  await page.getByText('Stop…').locator('visible=true').click()
+  await page.getByRole('button', { name: 'Stop web' }).click()
+  await expect(web).toContainText('Stopped')
+  expect(await berth.cluster.writes()).toEqual(['POST /nodes/pve1/lxc/103/status/start', 'POST /nodes/pve1/lxc/103/status/stop'])
+})
+
+test('a clean shutdown is one press @both', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await row(page, 'grafana').getByRole('button', { name: 'Shut down grafana' }).click()
+  await expect(row(page, 'grafana')).toContainText('Stopped')
+})
+
+test('a row shows at once that something is under way', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await berth.cluster.fault({ path_contains: 'status/start', action: { kind: 'hang' } })
+  await row(page, 'web').getByRole('button', { name: 'Start web' }).click()
+  await expect(row(page, 'web')).toContainText('Starting…', { timeout: 500 })
+  await expect(row(page, 'web').getByRole('button', { name: 'Start web' })).toHaveAttribute('aria-disabled', 'true')
+  await berth.cluster.clearFaults()
+})
+
+test('two rows pressed at once, the first fails and the second works: both ends stand', async ({ page, berth }) => {
+  berth.expectStatus(502)
+  await berth.signIn(page)
+  const started = Date.now()
+  await page.evaluate(() => {
+    const press = (name: string) => document.querySelector<HTMLElement>(`[aria-label="${name}"]`)!.click()
+    press('Start refuses-to-start')
+    press('Start web')
+  })
+  expect(Date.now() - started).toBeLessThan(100)
+  await expect(row(page, 'web')).toContainText('Running')
+  await expect(row(page, 'refuses-to-start')).toContainText(/Start failed · [0-9A-Z]{4}-[0-9A-Z]{2}/)
+  await expect(row(page, 'refuses-to-start')).toContainText('Stopped')
+  await expect(row(page, 'web')).toContainText('Running')
+  await expect(page.locator('.toasts')).toContainText('Start failed for refuses-to-start.')
+})
+
+test('a failure is one sentence with a reference @nojs', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await row(page, 'refuses-to-start').getByRole('button', { name: 'Start refuses-to-start' }).click()
+  await expect(page.getByRole('alert')).toContainText('Proxmox tried, and the task for CT 115 failed.')
+  await expect(page.getByRole('alert')).toContainText(/Reference [0-9A-Z]{4}-[0-9A-Z]{2}/)
+  await page.reload()
+  await expect(page.getByRole('alert')).toHaveCount(0)
+})
+
+test('what is not allowed now is disabled and says why @both', async ({ page, berth }) => {
+  await berth.signIn(page)
+  const locked = row(page, 'locked-by-backup')
+  await expect(locked).toContainText('Locked: backup')
+  await expect(locked.getByRole('button', { name: 'Shut down locked-by-backup' })).toHaveAttribute('aria-disabled', 'true')
+  await expect(locked.getByRole('button', { name: 'Shut down locked-by-backup' })).toHaveAttribute('title', 'Locked: backup. Allowed again when it ends.')
+})
+
+test('who may only look sees everything and presses nothing', async ({ page, berth }) => {
+  await berth.signIn(page, { user: 'auditor' })
+  const start = row(page, 'web').getByRole('button', { name: 'Start web' })
+  await expect(start).toHaveAttribute('title', /needs VM.PowerMgmt/)
+  await start.click()
+  await choose(page, 'web', 'Start')
+  expect(await berth.cluster.writes()).toEqual([])
+})
+
+test('a user sees what they may see @both', async ({ page, berth }) => {
+  await berth.signIn(page, { user: 'bob' })
+  await expect(page.locator('tbody tr')).toHaveCount(3)
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await berth.fillIn(page, { user: 'nobody' })
+  await expect(page.getByRole('heading', { name: 'No containers that you may see' })).toBeVisible()
+})
+
+test('while Proxmox hangs the page comes with the last good rows and says so @both', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await berth.cluster.fault({ path_prefix: '/', action: { kind: 'hang' } })
+  await page.reload()
+  await expect(page.getByRole('alert')).toContainText('homelab does not answer in time.')
+  await expect(row(page, 'web')).toBeVisible()
+  await berth.cluster.clearFaults()
+})
+
+test('when Berth itself is away the rows stay and the failure says so', async ({ page, berth }) => {
+  berth.expectConsole(/ERR_FAILED/)
+  await berth.signIn(page)
+  await page.route('**/api/**', (route) => route.abort())
+  await row(page, 'web').getByRole('button', { name: 'Start web' }).click()
+  await expect(page.locator('.toasts')).toContainText('Berth cannot be reached. Check your connection.')
+  await expect(row(page, 'db')).toBeVisible()
+})
+
+test('the keyboard reaches every verb', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await row(page, 'web').getByRole('button', { name: 'Start web' }).focus()
+  await page.keyboard.press('Enter')
+  await expect(row(page, 'web')).toContainText('Running')
+  await expect(row(page, 'web').getByRole('button', { name: 'Start web' })).toBeFocused()
+})

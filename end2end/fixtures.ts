@@ -1,0 +1,165 @@
+/* A Berth of its own for every test, beside a simulated cluster of its own, and what no single test thinks of: after each test the
+ * browser's console was silent, no answer held a text of Proxmox's or a ticket, and the cluster knew every request. */
+import { test as base, expect, type Page } from '@playwright/test'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request as https } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export { expect }
+
+/* In every error text of the simulator; no browser may ever see it. */
+const MARKER = 'zq-proxmox-says'
+
+type Fault = { method?: string; path_prefix?: string; path_contains?: string; times?: number; action: Record<string, unknown> }
+type Account = { user?: string; realm?: string; password?: string }
+
+export class Cluster {
+  constructor(private readonly address: string) {}
+
+  /* The simulator's control side; its certificate is its own. */
+  send(method: string, path: string, body?: unknown): Promise<any> {
+    return new Promise((resolve, reject) => {
+      const text = body === undefined ? '' : JSON.stringify(body)
+      const headers = text ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } : {}
+      const call = https(`https://${this.address}/sim/${path}`, { method, headers, rejectUnauthorized: false }, (answer) => {
+        let data = ''
+        answer.on('data', (chunk) => (data += chunk))
+        answer.on('end', () => (answer.statusCode === 200 ? resolve(data ? JSON.parse(data) : null) : reject(new Error(`${path}: ${answer.statusCode} ${data}`))))
+      })
+      call.on('error', reject)
+      call.end(text)
+    })
+  }
+
+  fault(fault: Fault) {
+    return this.send('POST', 'fault', fault)
+  }
+
+  clearFaults() {
+    return this.send('DELETE', 'faults')
+  }
+
+  expireTickets() {
+    return this.send('POST', 'expire-tickets')
+  }
+
+  /* The requests that change something, as `POST /nodes/pve1/lxc/103/status/start`. */
+  async writes(): Promise<string[]> {
+    const { requests } = await this.send('GET', 'requests')
+    return requests.filter((r: any) => r.method !== 'GET' && !r.path.endsWith('/access/ticket')).map((r: any) => `${r.method} ${r.path}`)
+  }
+}
+
+export class Berth {
+  readonly problems: string[] = []
+  private readonly expected: RegExp[] = []
+
+  constructor(readonly url: string, readonly cluster: Cluster) {}
+
+  /* A failure that the test brings about shows in the console as the status of its request. */
+  expectStatus(...codes: number[]) {
+    for (const code of codes) this.expected.push(new RegExp(`Failed to load resource: the server responded with a status of ${code}`))
+  }
+
+  expectConsole(text: RegExp) {
+    this.expected.push(text)
+  }
+
+  watch(page: Page) {
+    const problem = (text: string) => {
+      if (!this.expected.some((known) => known.test(text))) this.problems.push(text)
+    }
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') problem(`console ${message.type()}: ${message.text()}`)
+    })
+    page.on('pageerror', (error) => problem(`page error: ${error.message}`))
+    page.on('response', async (response) => {
+      if (!response.url().startsWith(this.url) || response.url().includes('/pkg/')) return
+      const text = await response.text().catch(() => '')
+      if (text.includes(MARKER)) problem(`a text of Proxmox's in ${response.url()}`)
+      if (/PVE:[^ ]*:[0-9A-F]{8}:/.test(text)) problem(`a ticket in ${response.url()}`)
+    })
+  }
+
+  async signIn(page: Page, account: Account = {}) {
+    await page.goto(`${this.url}/login`)
+    await this.fillIn(page, account)
+    await expect(page.getByRole('heading', { name: 'Containers' })).toBeVisible()
+    await this.ready(page)
+  }
+
+  async fillIn(page: Page, { user = 'alice', realm = 'pve', password = 'berth' }: Account) {
+    await this.ready(page)
+    await page.getByLabel('User name').fill(user)
+    await page.getByLabel('Realm').selectOption(realm)
+    await page.getByLabel('Password', { exact: true }).fill(password)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+  }
+
+  /* Hydrated where there is JavaScript: then every button works in the page itself. */
+  async ready(page: Page) {
+    if (hasJavaScript()) await page.locator('html[data-ready]').waitFor({ state: 'attached' })
+  }
+}
+
+export function hasJavaScript() {
+  return base.info().project.name === 'with JavaScript'
+}
+
+/* The row of a container, by its name. */
+export function row(page: Page, name: string) {
+  return page.getByRole('row').filter({ has: page.getByTitle(name, { exact: true }) })
+}
+
+/* Presses a verb in a row, in its menu, as a phone and a keyboard do too. */
+export async function choose(page: Page, name: string, verb: string) {
+  await row(page, name).getByRole('button', { name: `More for ${name}` }).click()
+  await page.locator('[popover]:popover-open').getByRole('button', { name: verb }).click()
+}
+
+export const test = base.extend<{ berth: Berth }>({
+  berth: [
+    async ({ page }, use, info) => {
+      const folder = mkdtempSync(join(tmpdir(), 'berth-e2e-'))
+      const children: ChildProcess[] = []
+      const start = (program: string, args: string[], line: RegExp): Promise<RegExpMatchArray> =>
+        new Promise((resolve, reject) => {
+          const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder })
+          children.push(child)
+          let said = ''
+          const read = (chunk: Buffer) => {
+            said += chunk
+            const found = said.match(line)
+            if (found) resolve(found)
+          }
+          child.stdout.on('data', read)
+          child.stderr.on('data', (chunk) => (said += chunk))
+          child.on('exit', (code) => reject(new Error(`${program} ended with ${code}: ${said}`)))
+        })
+      try {
+        const simulator = ['--listen', '127.0.0.1:0', '--speed', '20', '--control', '--marker', MARKER]
+        const [, address, fingerprint] = await start(process.env.BERTH_SIMULATOR!, simulator, /https:\/\/(\S+)[\s\S]*?((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/)
+        const [host, port] = address.split(':')
+        const config = join(folder, 'berth.toml')
+        writeFileSync(config, `[[cluster]]\nname = "homelab"\nhost = "${host}"\nport = ${port}\nfingerprint = "${fingerprint}"\n`)
+        const server = ['--config', config, '--listen', '127.0.0.1:0', '--site', process.env.BERTH_SITE!, '--data-dir', join(folder, 'data')]
+        const [, url] = await start(process.env.BERTH_BIN!, server, /listening on (http:\S+)/)
+        const berth = new Berth(url, new Cluster(address))
+        berth.watch(page)
+        await use(berth)
+        if (info.status === info.expectedStatus) {
+          expect(berth.problems).toEqual([])
+          expect((await berth.cluster.send('GET', 'requests')).unknown).toBe(0)
+        }
+      } finally {
+        const ended = children.map((child) => new Promise((resolve) => (child.exitCode === null ? child.on('exit', resolve) : resolve(null))))
+        for (const child of children) child.kill('SIGTERM')
+        await Promise.all(ended)
+        rmSync(folder, { recursive: true })
+      }
+    },
+    { auto: true },
+  ],
+})

@@ -1,0 +1,93 @@
+/* Every page and state in light, dark and at phone width: an accessibility check, no sideways scrolling, and a picture in shots/. */
+import AxeBuilder from '@axe-core/playwright'
+import type { Page } from '@playwright/test'
+import { expect, row, test, type Berth } from './fixtures'
+
+const views = [
+  { theme: 'light', width: 1440, height: 900 },
+  { theme: 'dark', width: 1440, height: 900 },
+  { theme: 'light', width: 1000, height: 800 },
+  { theme: 'light', width: 390, height: 844 },
+  { theme: 'dark', width: 390, height: 844 },
+] as const
+
+const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
+  'sign-in': async (page, berth) => {
+    await page.goto(`${berth.url}/login`)
+  },
+  'sign-in-refused': async (page, berth) => {
+    berth.expectStatus(401)
+    await page.goto(`${berth.url}/login`)
+    await berth.fillIn(page, { password: 'wrong' })
+    await expect(page.getByRole('alert')).toBeVisible()
+  },
+  'sign-in-unreachable': async (page, berth) => {
+    await berth.cluster.fault({ path_prefix: '/', action: { kind: 'refuse' } })
+    await page.goto(`${berth.url}/login`)
+    await expect(page.getByRole('alert')).toContainText('homelab cannot be reached.')
+  },
+  containers: async (page, berth) => {
+    await berth.signIn(page)
+  },
+  'containers-under-way': async (page, berth) => {
+    berth.expectStatus(502)
+    await berth.signIn(page)
+    await row(page, 'refuses-to-start').getByRole('button', { name: 'More for' }).click()
+    await page.locator('[popover]:popover-open').getByRole('button', { name: 'Start' }).click()
+    await expect(page.locator('.toasts')).toContainText('failed')
+    await berth.cluster.fault({ path_contains: 'status/start', action: { kind: 'hang' } })
+    await row(page, 'minecraft').getByRole('button', { name: 'More for' }).click()
+    await page.locator('[popover]:popover-open').getByRole('button', { name: 'Start' }).click()
+    await expect(row(page, 'minecraft')).toContainText('Starting…')
+  },
+  'containers-menu': async (page, berth) => {
+    await berth.signIn(page)
+    await row(page, 'db').getByRole('button', { name: 'More for db' }).click()
+    await page.locator('[popover]:popover-open').getByText('Stop…').click()
+  },
+  'containers-cluster-away': async (page, berth) => {
+    await berth.signIn(page)
+    await berth.cluster.fault({ path_prefix: '/', action: { kind: 'refuse' } })
+    await page.reload()
+    await expect(page.getByRole('alert')).toBeVisible()
+  },
+  'containers-none': async (page, berth) => {
+    await berth.signIn(page, { user: 'nobody' })
+  },
+  'not-found': async (page, berth) => {
+    berth.expectStatus(404)
+    await berth.signIn(page)
+    await page.goto(`${berth.url}/nowhere`)
+    await expect(page.getByRole('heading', { name: 'There is no such page' })).toBeVisible()
+  },
+}
+
+for (const [name, reach] of Object.entries(states)) {
+  test(`${name} is legible, accessible and in one piece in both themes and at every width`, async ({ page, berth }) => {
+    await reach(page, berth)
+    await berth.ready(page)
+    for (const { theme, width, height } of views) {
+      await page.setViewportSize({ width, height })
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
+      await page.evaluate(() => document.fonts.ready)
+      await page.screenshot({ path: `shots/${name}-${theme}-${width}.png` })
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0)
+      const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).analyze()
+      expect(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).slice(0, 3).join(' | ')}`)).toEqual([])
+    }
+  })
+}
+
+test('nothing moves when the page is taken over', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await page.addInitScript(() => {
+    ;(window as any).shift = 0
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as any[]) (window as any).shift += entry.value
+    }).observe({ type: 'layout-shift', buffered: true })
+  })
+  await page.reload()
+  await berth.ready(page)
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+  expect(await page.evaluate(() => (window as any).shift)).toBe(0)
+})
