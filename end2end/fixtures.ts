@@ -23,7 +23,7 @@ export class Cluster {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? '' : JSON.stringify(body)
       const headers = text ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } : {}
-      const call = https(`https://${this.address}/sim/${path}`, { method, headers, rejectUnauthorized: false }, (answer) => {
+      const call = https(`https://${this.address}/sim/${path}`, { method, headers, rejectUnauthorized: false, agent: false }, (answer) => {
         let data = ''
         answer.on('data', (chunk) => (data += chunk))
         answer.on('end', () => (answer.statusCode === 200 ? resolve(data ? JSON.parse(data) : null) : reject(new Error(`${path}: ${answer.statusCode} ${data}`))))
@@ -116,7 +116,7 @@ export function row(page: Page, name: string) {
 /* Presses a verb in a row, in its menu, as a phone and a keyboard do too. */
 export async function choose(page: Page, name: string, verb: string) {
   await row(page, name).getByRole('button', { name: `More for ${name}` }).click()
-  await page.locator('[popover]:popover-open').getByRole('button', { name: verb }).click()
+  await page.locator('[popover]:popover-open').getByRole('button', { name: verb }).click({ force: true })
 }
 
 export const test = base.extend<{ berth: Berth }>({

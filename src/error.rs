@@ -10,6 +10,7 @@ use leptos::server_fn::{
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use strum::VariantNames;
 
 /// A number under which the log holds what the user is not told, such as `7F3J-98`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,8 +123,9 @@ impl Lock {
 }
 
 /// What a user can be told. The code is the variant's name in snake case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, VariantNames)]
 #[serde(tag = "code", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum AppError {
     /// There is no session, or its Proxmox ticket is dead.
     SignedOut,
@@ -356,6 +358,14 @@ mod tests {
         assert_eq!(Incident(0).to_string(), "0000-00");
         assert_eq!(Incident((1 << 30) - 1).to_string(), "ZZZZ-ZZ");
         assert_eq!(Incident(u32::MAX).to_string(), "ZZZZ-ZZ");
+    }
+
+    #[test]
+    fn the_codes_are_a_contract() {
+        let codes = "signed_out wrong_credentials second_factor invalid forbidden container_not_found container_locked already_running \
+                     not_running is_template task_failed cluster_unreachable cluster_slow certificate_untrusted node_unreachable \
+                     refused unintelligible bad_request too_large foreign_origin no_such_page offline internal";
+        assert_eq!(AppError::VARIANTS.join(" "), codes);
     }
 
     #[test]

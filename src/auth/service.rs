@@ -11,6 +11,7 @@ use crate::{
         client::SignIn,
         ids::{ClusterName, Realm, UserId},
         ticket::Ticket,
+        wire::Domain,
     },
     server::{Context, Error, Visitor, context::SignedIn, session::session_key, state::Cluster},
 };
@@ -47,19 +48,25 @@ impl Realms {
             let domains = cluster.connection.access_domains().await.map_err(|e| of_cluster(&cluster, e))?;
             let realms: Vec<_> = domains
                 .into_iter()
-                .map(|domain| {
-                    let title = match domain.comment.filter(|c| !c.is_empty()) {
-                        Some(comment) => format!("{comment} ({})", domain.realm),
-                        None => domain.realm.to_string(),
-                    };
-                    RealmChoice { realm: domain.realm, title, default: domain.default }
-                })
+                .map(|domain| RealmChoice { title: realm_title(&domain), realm: domain.realm, default: domain.default })
                 .collect();
             cache.0.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.name.clone(), (Instant::now(), realms.clone()));
             Ok(realms)
         })
         .await?
     }
+}
+
+/// What a realm is called in the form. The two built-in ones have long comments by default (recording auth-14).
+fn realm_title(domain: &Domain) -> String {
+    let comment = domain.comment.as_deref().unwrap_or_default();
+    let title = match (domain.realm.as_str(), comment) {
+        ("pam", "Linux PAM standard authentication" | "") => "Linux PAM",
+        ("pve", "Proxmox VE authentication server" | "") => "Proxmox VE",
+        (realm, "") => return realm.to_owned(),
+        (_, comment) => comment,
+    };
+    format!("{title} ({})", domain.realm)
 }
 
 /// What the form offers. A name of no cluster is answered with the first one.

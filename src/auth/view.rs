@@ -276,11 +276,11 @@ pub fn Account() -> impl IntoView {
 fn Quay() -> impl IntoView {
     let berths = (0..28u32).flat_map(|row| (0..12u32).map(move |column| (row, column))).filter_map(|(row, column)| {
         // no randomness: server and browser draw the same
-        let mixed = (row * 73 + column * 151 + row * column * 37) % 11;
+        let mixed = ((row * 7 + 3) * (column * 5 + 11) + row * row * 3 + column * 17) % 23;
         let class = match (row, column) {
             (10, 3) | (15, 6) => "mine",
-            _ if mixed < 5 => "full",
-            _ if mixed < 8 => "free",
+            _ if mixed < 11 => "full",
+            _ if mixed < 16 => "free",
             _ => return None,
         };
         Some(view! { <rect class=class x=(column * 76 + 8).to_string() y=(row * 38 + 2).to_string() width="66" height="26" rx="4" /> })

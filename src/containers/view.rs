@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::AppError,
-    proxmox::ids::Vmid,
+    proxmox::ids::{NodeName, Vmid},
     ui::{
         flash::Flash,
         format,
@@ -41,6 +41,8 @@ struct Page {
     list: Resource<Result<ContainerList, AppError>>,
     /// The last list that was any good.
     good: RwSignal<Option<ContainerList>>,
+    /// Why there is nothing newer.
+    failed: RwSignal<Option<AppError>>,
     attempts: RwSignal<HashMap<Vmid, Attempt>>,
     toasts: Toasts,
 }
@@ -49,7 +51,13 @@ struct Page {
 #[component]
 pub fn ContainersPage() -> impl IntoView {
     let list = Resource::new(|| (), |()| list_containers());
-    let page = Page { list, good: RwSignal::new(None), attempts: RwSignal::new(HashMap::new()), toasts: expect_context() };
+    let page = Page {
+        list,
+        good: RwSignal::new(None),
+        failed: RwSignal::new(None),
+        attempts: RwSignal::new(HashMap::new()),
+        toasts: expect_context(),
+    };
     keep_fresh(page);
     view! {
         <Title text="Containers" />
@@ -57,13 +65,9 @@ pub fn ContainersPage() -> impl IntoView {
             <Freshness page />
         </PageHead>
         <Transition fallback=Skeleton>
-            {move || {
-                list.get()
-                    .map(|answer| {
-                        page.take(&answer);
-                        view! { <Answer page error=answer.err() /> }
-                    })
-            }}
+            // taken in first, so that what stands below is there in the same rendering
+            {move || page.list.get().map(|answer| page.take(answer))}
+            <Answer page />
         </Transition>
     }
     .into_any()
@@ -71,13 +75,17 @@ pub fn ContainersPage() -> impl IntoView {
 
 impl Page {
     /// Takes in a list; a failed one leaves the last good one on screen.
-    fn take(self, answer: &Result<ContainerList, AppError>) {
+    fn take(self, answer: Result<ContainerList, AppError>) {
         match answer {
             Ok(list) => {
-                self.good.set(Some(list.clone()));
+                self.failed.set(list.trouble.clone());
+                self.good.set(Some(list));
                 self.attempts.update(|attempts| attempts.retain(|_, attempt| !matches!(attempt, Attempt::Done(_))));
             }
-            Err(error) => leave_if_signed_out(error),
+            Err(error) => {
+                leave_if_signed_out(&error);
+                self.failed.set(Some(error));
+            }
         }
     }
 
@@ -153,10 +161,10 @@ fn Freshness(page: Page) -> impl IntoView {
 
 /// What a list's answer looks like: its trouble, and the last good list.
 #[component]
-fn Answer(page: Page, error: Option<AppError>) -> impl IntoView {
+fn Answer(page: Page) -> impl IntoView {
     let flash = use_context::<Flash>().map(|flash| view! { <div class="px-page pb-3"><ErrorNote error=flash.error /></div> });
     let trouble = move || {
-        let error = error.clone().or_else(|| page.good.with(|list| list.as_ref().and_then(|list| list.trouble.clone())))?;
+        let error = page.failed.get()?;
         let more = page.good.with(|list| match list.as_ref().and_then(|list| Some((list.as_of?, list.now))) {
             Some((as_of, now)) => format!("Shown is what it said {}. Berth keeps asking.", format::ago(as_of, now)),
             None => "Nothing is known of its containers yet. Berth keeps asking.".to_owned(),
@@ -164,7 +172,7 @@ fn Answer(page: Page, error: Option<AppError>) -> impl IntoView {
         Some(view! { <div class="px-page pb-3"><ErrorNote error more /></div> })
     };
     let empty = move || {
-        page.good.with(|list| list.as_ref().is_some_and(|list| list.rows.is_empty() && list.trouble.is_none())).then(|| {
+        (page.good.with(|list| list.as_ref().is_some_and(|list| list.rows.is_empty())) && page.failed.with(Option::is_none)).then(|| {
             view! {
                 <div class="empty">
                     <h3>"No containers that you may see"</h3>
@@ -223,7 +231,7 @@ fn Overview(page: Page) -> impl IntoView {
                     {figure(Status::Unknown)}
                 </div>
             </section>
-            <section class="nodes" aria-label="Nodes">
+            <section class="nodes" aria-label="Nodes" tabindex="0">
                 {move || nodes.get().into_iter().map(|node| view! { <NodeCard page node /> }).collect_view()}
             </section>
         </div>
@@ -241,6 +249,7 @@ fn NodeCard(page: Page, node: NodeRow) -> impl IntoView {
     };
     let figures = [("CPU", node.cpu_percent), ("Mem", node.memory_percent), ("Disk", node.disk_percent)];
     if !node.online {
+        let gone = node.name.clone();
         return view! {
             <div class="node gone">
                 <span class="node-head text-ink-2">
@@ -248,7 +257,7 @@ fn NodeCard(page: Page, node: NodeRow) -> impl IntoView {
                     {node.name.to_string()}
                     <span class="ml-auto pill pill-warn">"Offline"</span>
                 </span>
-                <span class="node-said">"Does not answer. Its containers are shown as last seen."</span>
+                <span class="node-said">{move || format!("Does not answer. {}", counted(page, &gone))}</span>
             </div>
         }
         .into_any();
@@ -278,6 +287,15 @@ fn NodeCard(page: Page, node: NodeRow) -> impl IntoView {
         </div>
     }
     .into_any()
+}
+
+/// "2 containers are there."
+fn counted(page: Page, node: &NodeName) -> String {
+    match page.good.with(|list| list.as_ref().map_or(0, |list| list.rows.iter().filter(|row| row.node == *node).count())) {
+        0 => "No container of yours is there.".to_owned(),
+        1 => "1 container is there.".to_owned(),
+        count => format!("{count} containers are there."),
+    }
 }
 
 #[component]
@@ -382,7 +400,7 @@ fn Row(page: Page, vmid: Vmid) -> impl IntoView {
     let tags = Memo::new(move |_| shown.with(|s| s.as_ref().map(|s| s.row.tags.clone()).unwrap_or_default()));
     let glyph = Signal::derive(move || shown.with(|s| s.as_ref().map_or("unknown", Shown::glyph)));
     view! {
-        <tr class:away=move || shown.with(|s| s.as_ref().is_some_and(|s| !s.row.node_online)) data-vmid=vmid.to_string()>
+        <tr class:away=move || page.failed.with(Option::is_some) || shown.with(|s| s.as_ref().is_some_and(|s| !s.row.node_online)) data-vmid=vmid.to_string()>
             <td class="c-name">
                 <span class="flex items-center gap-2.5 min-w-0">
                     <Glyph name=glyph />
@@ -496,10 +514,12 @@ fn Verbs(page: Page, vmid: Vmid, name: Memo<String>, shown: Memo<Option<Shown>>)
     let form = format!("form-{vmid}");
     let menu = format!("menu-{vmid}");
     let refusal = move |verb| Signal::derive(move || shown.with(|s| s.as_ref().and_then(|s| s.refusal(verb))));
-    let press = move |verb, refused: Signal<Option<String>>| {
+    let press = |verb, refused: Signal<Option<String>>| {
+        let menu = menu.clone();
         move |event: leptos::ev::MouseEvent| {
             event.prevent_default();
             if refused.get_untracked().is_none() {
+                close(&menu);
                 page.act(verb, vmid, name.get_untracked());
             }
         }
@@ -530,8 +550,6 @@ fn Verbs(page: Page, vmid: Vmid, name: Memo<String>, shown: Memo<Option<Shown>>)
                 form=form.clone()
                 formaction=action(verb)
                 aria-disabled=move || refused.get().is_some().to_string()
-                popovertarget=menu.clone()
-                popovertargetaction="hide"
                 on:click=press(verb, refused)
             >
                 <Icon name=icon />
@@ -557,8 +575,6 @@ fn Verbs(page: Page, vmid: Vmid, name: Memo<String>, shown: Memo<Option<Shown>>)
                         form=form.clone()
                         formaction=action(Verb::Stop)
                         aria-disabled=move || refused.get().is_some().to_string()
-                        popovertarget=menu.clone()
-                        popovertargetaction="hide"
                         on:click=press(Verb::Stop, refused)
                     >
                         {move || format!("Stop {}", name.get())}
@@ -629,6 +645,10 @@ cfg_if::cfg_if! {
             }
         }
 
+        fn close(menu: &str) {
+            browser::close_popover(menu);
+        }
+
         /// The session has ended: on to the sign-in form, which leads back here.
         fn leave_if_signed_out(error: &AppError) {
             if *error == AppError::SignedOut {
@@ -637,6 +657,7 @@ cfg_if::cfg_if! {
         }
     } else {
         fn keep_fresh(_: Page) {}
+        fn close(_: &str) {}
         fn leave_if_signed_out(_: &AppError) {}
     }
 }

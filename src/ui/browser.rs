@@ -30,6 +30,14 @@ pub fn is_visible() -> bool {
     !document().hidden()
 }
 
+/// Closes a popover; the focus goes back to the button that opened it. A button that submits a form does not do so by itself.
+pub fn close_popover(id: &str) {
+    if let Some(element) = document().get_element_by_id(id).and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok()) {
+        // fails only where it is closed already
+        let _ = element.hide_popover();
+    }
+}
+
 /// Marks the document as taken over, once what hydration has queued is done. The browser tests wait for it.
 pub fn mark_ready() {
     request_animation_frame(|| {

@@ -1,1 +1,11 @@
+//! Berth as its users meet it: the real router on a real socket, the real database, a simulated cluster over TLS.
+//!
+//! The whole suite runs on SQLite, and once more on PostgreSQL where `BERTH_TEST_POSTGRES` names a server.
 
+mod containers;
+mod error_codes;
+mod harness;
+mod requests;
+mod sessions;
+mod sign_in;
+mod trust;

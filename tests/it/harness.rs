@@ -1,0 +1,284 @@
+//! A Berth of its own for every test, and what no single test thinks of: no answer holds a text of Proxmox's, a ticket or a password,
+//! and the cluster knew every request.
+
+use berth::{
+    auth::api::SignIn,
+    error::AppError,
+    proxmox::{client::Address, tls::Trust},
+    server::{
+        config::{ClusterConfig, Config, DatabaseUrl, PublicUrl},
+        db::Db,
+        secrets::random_hex,
+    },
+    simulator::{Options, Simulator},
+    startup::Application,
+};
+use leptos::server_fn::ServerFn;
+use reqwest::{Method, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// In every error text of the simulator.
+const MARKER: &str = "zq-proxmox-says";
+/// The password of every account of the simulator, as it would stand in a form.
+const PASSWORD_FIELD: &str = "password=berth";
+
+/// A running Berth with its cluster.
+pub struct TestApp {
+    pub cluster: Simulator,
+    pub url: String,
+    pub data: tempfile::TempDir,
+    db: Db,
+    http: reqwest::Client,
+    leaks: Mutex<Vec<String>>,
+    _stop: oneshot::Sender<()>,
+    _server: JoinHandle<()>,
+}
+
+/// What a test may choose.
+pub struct Setup {
+    pub simulator: Options,
+    /// Whether every error text of the cluster has the marker in it.
+    pub marked: bool,
+    pub trust: Option<Trust>,
+    pub public_url: Option<PublicUrl>,
+}
+
+impl Setup {
+    /// A cluster in which time passes a hundred times as fast.
+    pub fn quick() -> Self {
+        Self::of(Options { speed: 100.0, ..Options::default() })
+    }
+
+    /// A cluster in which nothing ends before the test says so.
+    pub fn stepped() -> Self {
+        Self::of(Options { stepped: true, start_blocks_reads: false, ..Options::default() })
+    }
+
+    fn of(simulator: Options) -> Self {
+        Self { simulator, marked: true, trust: None, public_url: None }
+    }
+}
+
+/// A site without anything in it but what every page needs.
+fn site(directory: &Path) {
+    std::fs::create_dir_all(directory.join("pkg")).expect("a directory");
+    let manifest =
+        r#"{"berth.js":"/pkg/berth.js","berth.wasm":"/pkg/berth.wasm","berth.css":"/pkg/berth.css","icons.svg":"/pkg/icons.svg"}"#;
+    for (name, text) in [("manifest.json", manifest), ("pkg/icons.svg", "<svg></svg>"), ("pkg/berth.js", "1"), ("pkg/berth.js.br", "br")] {
+        std::fs::write(directory.join(name), text).expect("a file");
+    }
+}
+
+/// A PostgreSQL database of its own, where the suite runs on PostgreSQL.
+async fn postgres() -> Option<DatabaseUrl> {
+    let server = std::env::var("BERTH_TEST_POSTGRES").ok()?;
+    let name = format!("t{}", random_hex::<8>().expect("randomness"));
+    let mut admin = <sqlx::PgConnection as sqlx::Connection>::connect(&server).await.expect("the PostgreSQL of BERTH_TEST_POSTGRES");
+    let sql = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::query(sql).execute(&mut admin).await.expect("a database");
+    let (base, _) = server.rsplit_once('/').expect("a URL with a database");
+    Some(format!("{base}/{name}").parse().expect("a database URL"))
+}
+
+impl TestApp {
+    /// With a quick cluster.
+    pub async fn start() -> Self {
+        Self::with(Setup::quick()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let marker = setup.marked.then(|| MARKER.to_owned());
+        let options = Options { marker, ..setup.simulator };
+        let cluster = Simulator::start(options).await.expect("a cluster");
+        let data = tempfile::tempdir().expect("a directory");
+        site(&data.path().join("site"));
+        let trust = setup.trust.unwrap_or_else(|| Trust::Pinned(cluster.fingerprint().parse().expect("a fingerprint")));
+        let address = Address { host: cluster.addr().ip().to_string(), port: cluster.addr().port(), trust };
+        let config = Config {
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            public_url: setup.public_url,
+            data_dir: data.path().to_owned(),
+            database_url: postgres().await,
+            key_file: data.path().join("key"),
+            site: Some(data.path().join("site")),
+            clusters: vec![ClusterConfig { name: "homelab".parse().expect("a name"), address }],
+        };
+        let application = Application::build(config).await.expect("Berth starts");
+        let (url, db) = (format!("http://{}", application.address()), application.db());
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(async move {
+            // a dropped sender stops it too
+            let stop = async { drop(stopped.await) };
+            application.serve(stop).await.expect("Berth serves");
+        });
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client");
+        Self { cluster, url, data, db, http, leaks: Mutex::default(), _stop: stop, _server: server }
+    }
+
+    /// Runs a statement on whichever database is open.
+    pub async fn execute(&self, sql: &'static str) -> u64 {
+        match &self.db {
+            Db::Sqlite(pool, _) => sqlx::query(sql).execute(pool).await.map(|done| done.rows_affected()),
+            Db::Postgres(pool) => sqlx::query(sql).execute(pool).await.map(|done| done.rows_affected()),
+        }
+        .expect("a statement")
+    }
+
+    /// All values of a text column.
+    pub async fn column(&self, sql: &'static str) -> Vec<String> {
+        match &self.db {
+            Db::Sqlite(pool, _) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Db::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+        }
+        .expect("a query")
+    }
+
+    /// The database stops working.
+    pub async fn break_database(&self) {
+        self.db.close().await;
+    }
+
+    /// Somebody without a session.
+    pub fn stranger(&self) -> Browser<'_> {
+        Browser { app: self, cookies: Mutex::default() }
+    }
+
+    /// Somebody who has signed in with the password that every account has.
+    pub async fn sign_in(&self, user: &str) -> Browser<'_> {
+        let browser = self.stranger();
+        let (username, realm) = user.split_once('@').expect("user@realm");
+        let answer = browser.post(sign_in_as(username, realm, "berth")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{user} signs in: {}", answer.text);
+        browser
+    }
+
+    /// What the cluster was asked to do, sign-ins left out.
+    pub fn writes(&self) -> Vec<String> {
+        let changes = |r: &berth::simulator::Request| r.method != "GET" && !r.path.ends_with("/access/ticket");
+        self.cluster.requests().iter().filter(|r| changes(r)).map(|r| format!("{} {}", r.method, r.path)).collect()
+    }
+
+    fn check(&self, what: &str, text: &str) {
+        for secret in [MARKER, "PVE:", PASSWORD_FIELD] {
+            if text.contains(secret) {
+                self.leaks.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{secret:?} in {what}"));
+            }
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let leaks = self.leaks.lock().unwrap_or_else(PoisonError::into_inner);
+            assert!(leaks.is_empty(), "{leaks:?}");
+            assert_eq!(self.cluster.unknown_requests(), Vec::<String>::new());
+        }
+    }
+}
+
+pub fn sign_in_as(username: &str, realm: &str, password: &str) -> SignIn {
+    SignIn { cluster: "homelab".into(), username: username.into(), realm: realm.into(), password: password.into(), next: None }
+}
+
+/// A browser: it keeps cookies.
+pub struct Browser<'a> {
+    app: &'a TestApp,
+    cookies: Mutex<BTreeMap<String, String>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
+    }
+
+    /// The error that it is; its status is the error's own.
+    pub fn error(&self) -> AppError {
+        let error: AppError = self.json();
+        assert_eq!(self.status.as_u16(), error.status(), "{error:?}");
+        error
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Browser<'_> {
+    /// Calls a server function as the page's program does.
+    pub async fn post<F: ServerFn + Serialize>(&self, arguments: F) -> Answer {
+        let body = serde_urlencoded::to_string(arguments).expect("arguments");
+        self.send(Method::POST, F::PATH, &[("accept", "application/json"), FORM], body).await
+    }
+
+    /// Calls a server function that reads.
+    pub async fn read<F: ServerFn + Serialize>(&self, arguments: F) -> Answer {
+        let query = serde_urlencoded::to_string(arguments).expect("arguments");
+        self.send(Method::GET, &format!("{}?{query}", F::PATH), &[("accept", "application/json")], "").await
+    }
+
+    /// Sends a form as a browser without JavaScript does from the page at `from`.
+    pub async fn submit(&self, from: &str, action: &str, body: &'static str) -> Answer {
+        let referer = format!("{}{from}", self.app.url);
+        let headers = [("accept", "text/html,*/*"), ("referer", &referer), ("origin", &self.app.url), FORM];
+        self.send(Method::POST, action, &headers, body).await
+    }
+
+    /// Opens a page.
+    pub async fn open(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[("accept", "text/html,*/*")], "").await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
+        let mut request = self.app.http.request(method, format!("{}{path}", self.app.url)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let cookies = self.cookies();
+        if !cookies.is_empty() {
+            request = request.header(header::COOKIE, cookies);
+        }
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        for line in headers.get_all(header::SET_COOKIE) {
+            let line = line.to_str().expect("a cookie of plain text");
+            let (name, value) = line.split(';').next().and_then(|pair| pair.split_once('=')).expect("a cookie");
+            let mut jar = self.cookies.lock().expect("no panic in here");
+            if line.contains("Max-Age=0") {
+                jar.remove(name)
+            } else {
+                jar.insert(name.to_owned(), value.to_owned())
+            };
+        }
+        let text = response.text().await.expect("a text");
+        self.app.check(path, &format!("{headers:?} {text}"));
+        Answer { status, headers, text }
+    }
+
+    /// The cookies as a `Cookie` header has them.
+    pub fn cookies(&self) -> String {
+        let jar = self.cookies.lock().expect("no panic in here");
+        jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Another browser with the same cookies.
+    pub fn twin(&self) -> Self {
+        Self { app: self.app, cookies: Mutex::new(self.cookies.lock().expect("no panic in here").clone()) }
+    }
+}
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
