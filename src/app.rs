@@ -1,7 +1,10 @@
 //! The pages, every route on one screen, and what stands around them.
 
 use crate::{
-    auth::view::{Account, SignInPage},
+    auth::{
+        api::get_me,
+        view::{Account, SignInPage},
+    },
     containers::view::ContainersPage,
     paths,
     preferences::{
@@ -57,6 +60,7 @@ pub fn App() -> impl IntoView {
 #[component]
 fn Frame() -> impl IntoView {
     let toasts = Toasts::provide();
+    let me = Resource::new(|| (), |()| get_me());
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
         <div class="shell">
@@ -73,7 +77,7 @@ fn Frame() -> impl IntoView {
                 </nav>
                 <div class="nav mt-auto">
                     <ThemeSwitch />
-                    <Account />
+                    <Account me />
                 </div>
             </aside>
             <main class="main" id="main">
@@ -82,7 +86,7 @@ fn Frame() -> impl IntoView {
         </div>
         <div class="pop mn nav" id="account" popover="auto">
             <ThemeSwitch />
-            <Account />
+            <Account me />
         </div>
         <ToastRegion toasts />
     }

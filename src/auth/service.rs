@@ -129,9 +129,8 @@ pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &s
 /// A new session with a new id, whatever the browser had before; its ticket is stored before anybody hears of it.
 async fn begin_session(visitor: &Visitor, cluster: &Cluster, ticket: &Ticket) -> Result<(), Error> {
     let session = &visitor.session;
-    if session.id().is_some() {
-        session.flush().await?;
-    }
+    session.clear().await;
+    session.cycle_id().await?;
     let now = OffsetDateTime::now_utc().unix_timestamp();
     SignedIn { user: ticket.user.clone(), cluster: cluster.name.clone(), seen: now }.store(session).await?;
     session.save().await?;

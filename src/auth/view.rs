@@ -1,8 +1,8 @@
 //! The sign-in page, and the corner of every page that says who is signed in.
 
 use super::{
-    api::{SignIn, SignOut, get_me, get_sign_in_form, sign_in},
-    model::SignInForm,
+    api::{SignIn, SignOut, get_sign_in_form, sign_in},
+    model::{Me, SignInForm},
 };
 use crate::{
     error::{AppError, Field, Flaw},
@@ -247,8 +247,10 @@ fn on_field(error: &AppError, field: Field) -> bool {
 
 /// Who is signed in, and out again. In the side bar, and on a phone in the menu.
 #[component]
-pub fn Account() -> impl IntoView {
-    let me = Resource::new(|| (), |()| get_me());
+pub fn Account(
+    /// By [`get_me`](super::api::get_me), asked once for the whole frame.
+    me: Resource<Result<Me, AppError>>,
+) -> impl IntoView {
     view! {
         <Transition>
             {move || Suspend::new(async move {

@@ -137,7 +137,7 @@ impl Cause {
             return Some(Cause::Locked(lock.to_owned()));
         }
         // PVE/AbstractConfig.pm, load_config; on every call about a container that is not on that node
-        if text.starts_with("Configuration file 'nodes/") && text.ends_with(".conf' does not exist") {
+        if text.starts_with("Configuration file 'nodes/") && text.contains(".conf' does not exist") {
             return Some(Cause::NotFound(text.to_owned()));
         }
         // PVE/LXC.pm, vm_start (recording tmpl-05)
@@ -172,23 +172,21 @@ fn privilege(text: &str) -> Option<String> {
     inside.split_once(", ").map(|(_, privilege)| privilege.to_owned())
 }
 
-/// Looks for a refused certificate in the chain of an error: reqwest, hyper, an `io::Error` that wraps a rustls error.
+/// Looks for a refused certificate in the chain of an error: reqwest, hyper, and `io::Error`s, whose content is not their source.
 fn untrusted(error: &(dyn StdError + 'static)) -> Option<Cause> {
     let mut next = Some(error);
     while let Some(error) = next {
-        let tls = error.downcast_ref::<rustls::Error>().or_else(|| {
-            let io = error.downcast_ref::<std::io::Error>()?;
-            io.get_ref()?.downcast_ref::<rustls::Error>()
-        });
-        match tls {
+        match error.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))) => {
                 let mismatch = other.0.downcast_ref::<PinMismatch>();
                 return Some(Cause::Untrusted { expected: mismatch.map(|m| m.expected.clone()), seen: mismatch.map(|m| m.seen.clone()) });
             }
-            // The pinned certificate presented with another key ends here: its signature does not fit.
+            // also the pinned certificate presented with another key: its signature does not fit
             Some(rustls::Error::InvalidCertificate(_)) => return Some(Cause::Untrusted { expected: None, seen: None }),
-            _ => next = error.source(),
+            _ => {}
         }
+        let content = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = content.map(|content| content as &(dyn StdError + 'static)).or_else(|| error.source());
     }
     None
 }

@@ -4,7 +4,10 @@
 use berth::{
     auth::api::SignIn,
     error::AppError,
-    proxmox::{client::Address, tls::Trust},
+    proxmox::{
+        client::Address,
+        tls::{Trust, client_config},
+    },
     server::{
         config::{ClusterConfig, Config, DatabaseUrl, PublicUrl},
         db::Db,
@@ -117,7 +120,13 @@ impl TestApp {
             let stop = async { drop(stopped.await) };
             application.serve(stop).await.expect("Berth serves");
         });
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client");
+        let http = reqwest::Client::builder()
+            // plain HTTP is all it speaks, but a client wants to know
+            .tls_backend_preconfigured(client_config(&Trust::System).expect("TLS"))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("a client");
         Self { cluster, url, data, db, http, leaks: Mutex::default(), _stop: stop, _server: server }
     }
 
