@@ -122,9 +122,10 @@ impl Lock {
     }
 }
 
-/// What a user can be told. The code is the variant's name in snake case.
+/// What a user can be told. The code is the variant's name in snake case: `"signed_out"`, or `{"not_running":{"vmid":101}}` where there
+/// is more to say. An inner tag would cost the browser a second JSON reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, VariantNames)]
-#[serde(tag = "code", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AppError {
     /// There is no session, or its Proxmox ticket is dead.

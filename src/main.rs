@@ -2,7 +2,7 @@
 
 use berth::{
     server::{
-        config::{Arguments, ClusterSettings, Settings},
+        config::{Arguments, ClusterSettings, EXAMPLE, Settings},
         telemetry,
     },
     simulator::{Options, Simulator},
@@ -15,6 +15,10 @@ use tokio::signal::unix::{SignalKind, signal};
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.example_config {
+        print!("{EXAMPLE}");
+        return ExitCode::SUCCESS;
+    }
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,5 +1,7 @@
 //! The server functions of signing in and out.
 
+#![expect(missing_docs, reason = "the fields of a server function's struct are its arguments, and its doc speaks of them")]
+
 use super::model::{Me, SignInForm};
 use crate::error::AppError;
 use leptos::{prelude::*, server_fn::codec::GetUrl};

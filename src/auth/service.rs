@@ -32,7 +32,10 @@ const REALMS_FRESH: Duration = Duration::from_secs(60);
 
 /// What this slice keeps in memory: each cluster's realms.
 #[derive(Clone, Default)]
-pub struct Realms(Arc<Mutex<HashMap<ClusterName, (Instant, Vec<RealmChoice>)>>>);
+pub struct Realms(Arc<Mutex<HashMap<ClusterName, Known>>>);
+
+/// Realms, and when they were read.
+type Known = (Instant, Vec<RealmChoice>);
 
 impl Realms {
     /// The cluster's realms, asked anew where they are not fresh. The call goes on where the caller gives up.
@@ -194,7 +197,7 @@ pub async fn create_proxmox_client_from_session(context: &Context) -> Result<Cli
 
 /// An error of a call that is about the cluster as a whole.
 pub fn of_cluster(cluster: &Cluster, source: proxmox::Error) -> Error {
-    Error::Proxmox { cluster: cluster.name.clone(), node: None, vmid: None, source }
+    Error::Proxmox { cluster: cluster.name.clone(), node: None, vmid: None, source: Box::new(source) }
 }
 
 /// A cluster that did not answer within what a page can wait.

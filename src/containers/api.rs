@@ -1,5 +1,7 @@
 //! The server functions of containers.
 
+#![expect(missing_docs, reason = "the fields of a server function's struct are its arguments, and its doc speaks of them")]
+
 use super::model::{ContainerList, Outcome};
 use crate::{error::AppError, proxmox::ids::Vmid};
 use leptos::{prelude::*, server_fn::codec::GetUrl};

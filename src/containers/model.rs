@@ -101,7 +101,7 @@ pub struct ContainerList {
 impl ContainerList {
     /// Puts rows and nodes into the order in which they are shown.
     pub fn sort(&mut self) {
-        self.rows.sort_by(|a, b| (a.name.to_lowercase(), a.vmid).cmp(&(b.name.to_lowercase(), b.vmid)));
+        self.rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.vmid));
         self.nodes.sort_by(|a, b| (a.online, &a.name).cmp(&(b.online, &b.name)));
     }
 
@@ -211,7 +211,7 @@ pub fn may(verb: Verb, row: &ContainerRow) -> Result<(), Refusal> {
 
 /// How a verb ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "end", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Its task ended well; this is what the container does now.
     Done {

@@ -139,7 +139,7 @@ pub async fn act(context: Context, verb: Verb, vmid: Vmid) -> Result<Outcome, Er
 async fn carry_out(context: Context, verb: Verb, vmid: Vmid) -> Result<Outcome, Error> {
     let client = auth::service::create_proxmox_client_from_session(&context).await?;
     let row = find(&context, &client, vmid).await?;
-    let failed = |source| Error::Proxmox { cluster: context.cluster.name.clone(), node: Some(row.node.clone()), vmid: Some(vmid), source };
+    let failed = |source| of_container(&context, &row, source);
     if let Some(answer) = may(verb, &row).err().and_then(|refusal| refusal.error(&row)) {
         return Err(Error::Answer(answer));
     }
@@ -166,13 +166,7 @@ async fn find(context: &Context, client: &Client, vmid: Vmid) -> Result<Containe
     if !row.may_power || !row.node_online {
         return Ok(row);
     }
-    let read = client.lxc_status_current(&row.node, vmid).await;
-    let current: LxcStatus = read.map_err(|source| Error::Proxmox {
-        cluster: context.cluster.name.clone(),
-        node: Some(row.node.clone()),
-        vmid: Some(vmid),
-        source,
-    })?;
+    let current: LxcStatus = client.lxc_status_current(&row.node, vmid).await.map_err(|e| of_container(context, &row, e))?;
     context.state.slice::<Inventory>().note_exact(&context.cluster.name, vmid, status_of(Some(&current.status)));
     Ok(ContainerRow {
         status: status_of(Some(&current.status)),
@@ -180,6 +174,12 @@ async fn find(context: &Context, client: &Client, vmid: Vmid) -> Result<Containe
         template: current.template,
         ..row
     })
+}
+
+/// An error of a call that is about one container.
+fn of_container(context: &Context, row: &ContainerRow, source: proxmox::Error) -> Error {
+    let cluster = context.cluster.name.clone();
+    Error::Proxmox { cluster, node: Some(row.node.clone()), vmid: Some(row.vmid), source: Box::new(source) }
 }
 
 async fn call(client: &Client, verb: Verb, node: &NodeName, vmid: Vmid) -> Result<Upid, proxmox::Error> {

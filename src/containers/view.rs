@@ -108,7 +108,7 @@ impl Page {
             };
             let attempt = match end {
                 Ok(Outcome::Done { status, .. }) => {
-                    self.toasts.announce(format!("{name} is {}", word(status).to_lowercase()));
+                    self.toasts.announce(format!("{name} is {}", word(status).to_ascii_lowercase()));
                     Attempt::Done(status)
                 }
                 Ok(Outcome::StillRunning) => Attempt::StillRunning(verb),

@@ -1,5 +1,7 @@
 //! The server function behind the switch, for browsers without JavaScript; with it the switch works at once, in the browser.
 
+#![expect(missing_docs, reason = "the fields of a server function's struct are its arguments, and its doc speaks of them")]
+
 use super::model::Theme;
 use crate::error::AppError;
 use leptos::prelude::*;

@@ -20,8 +20,8 @@ pub fn ThemeSwitch() -> impl IntoView {
     };
     view! {
         <form method="post" action=SetTheme::PATH on:submit=switch>
-            <input type="hidden" name="theme" value=move || next().label().to_lowercase() />
-            <button type="submit" title=move || format!("Switch to {}", next().label().to_lowercase())>
+            <input type="hidden" name="theme" value=move || next().label().to_ascii_lowercase() />
+            <button type="submit" title=move || format!("Switch to {}", next().label().to_ascii_lowercase())>
                 <Icon name="sun-moon" />
                 <span>"Theme"</span>
                 <span class="n">{move || theme.get().label()}</span>

@@ -31,12 +31,19 @@ pub struct Arguments {
     /// Start with a simulated cluster, to look around. Nothing is kept.
     #[arg(long, env = "BERTH_DEMO", conflicts_with = "config")]
     pub demo: bool,
+    /// Print a commented configuration and end.
+    #[arg(long, env = "BERTH_EXAMPLE_CONFIG")]
+    pub example_config: bool,
     /// How fast time passes in the demo's cluster; 1 is as recorded from a real one.
     #[arg(long, env = "BERTH_DEMO_SPEED", value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
     pub demo_speed: f64,
+    /// What a file can say too.
     #[command(flatten)]
     pub settings: Settings,
 }
+
+/// The commented configuration.
+pub const EXAMPLE: &str = include_str!("berth.example.toml");
 
 fn speed(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|s| (0.1..=1000.0).contains(s)).ok_or_else(|| "a number from 0.1 to 1000 is allowed".to_owned())
@@ -355,6 +362,29 @@ mod tests {
         assert_eq!(config.key_file, Path::new("here/key"));
         assert_eq!(config.clusters[0].address.port, 8006);
         assert_eq!(config.clusters[0].address.trust, Trust::System);
+    }
+
+    #[test]
+    fn the_example_is_a_configuration_and_names_every_setting() {
+        let settings = Settings::parse(EXAMPLE).unwrap();
+        assert_eq!(settings.config().unwrap().clusters[0].name.as_str(), "home");
+        let at_top = mistake("colour = 1");
+        let known = at_top.split_once("expected one of ").unwrap().1;
+        let in_cluster = mistake(&format!("{CLUSTER}colour = 1"));
+        let known = known.split('`').chain(in_cluster.split_once("expected one of ").unwrap().1.split('`')).skip(1).step_by(2);
+        for key in known.filter(|key| !key.is_empty() && *key != "cluster" && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
+            let shown = EXAMPLE.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));
+            assert!(shown, "{key} is not in the example");
+        }
+        // what is commented out can be put in, but for the two that exclude each other
+        let all = EXAMPLE
+            .replace("\n#", "\n")
+            .lines()
+            .filter(|line| line.contains(" = ") && !line.starts_with("ca_file"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let all = all.replace("name = ", "[[cluster]]\nname = ").replace("AB:CD:EF:…", &"AB".repeat(32));
+        Settings::parse(&all).unwrap().config().unwrap();
     }
 
     #[test]

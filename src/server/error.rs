@@ -29,7 +29,7 @@ pub enum Error {
         /// The container that the call was about.
         vmid: Option<Vmid>,
         /// What happened.
-        source: proxmox::Error,
+        source: Box<proxmox::Error>,
     },
     /// The session store.
     #[error("the session store failed")]

@@ -10,19 +10,23 @@ use std::sync::Mutex;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
+    /// `GET`, `POST` …; `None` is any.
     #[serde(default)]
     pub method: Option<String>,
     /// Of the path below `/api2/json`, without the query.
     #[serde(default)]
     pub path_prefix: Option<String>,
+    /// Of the path below `/api2/json`, without the query.
     #[serde(default)]
     pub path_contains: Option<String>,
     /// For how many requests; `None` is until it is cleared.
     #[serde(default)]
     pub times: Option<u32>,
+    /// What happens to them.
     pub action: FaultAction,
 }
 
+/// What happens to a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultAction {
@@ -33,17 +37,26 @@ pub enum FaultAction {
     /// Does it, and breaks off in the middle of the answer's body.
     Drop,
     /// This status and reason; 401 and 59x with an empty body, others with a JSON one.
-    Status { code: u16, reason: String },
+    Status {
+        /// The HTTP status.
+        code: u16,
+        /// The reason phrase, and the message of the body.
+        reason: String,
+    },
     /// 200 with JSON that breaks off.
     Garbage,
     /// Does it, and closes the connection without an answer.
     LoseAnswer,
     /// Waits this long in real time, then does it.
-    Slow { seconds: f64 },
+    Slow {
+        /// Real seconds, whatever the speed.
+        seconds: f64,
+    },
     /// 200 with a page, as a proxy in between would send.
     Html,
     /// 200 with a body of this many bytes (64 MiB).
     TooLarge {
+        /// The length of the body.
         #[serde(default = "sixty_four_mebibytes")]
         bytes: u64,
     },
@@ -59,24 +72,28 @@ impl Fault {
         Self { method: None, path_prefix: None, path_contains: None, times: None, action }
     }
 
+    /// Narrows it to a method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.method = Some(method.to_owned());
         self
     }
 
+    /// Narrows it to paths that begin so.
     #[must_use]
     pub fn path_prefix(mut self, prefix: &str) -> Self {
         self.path_prefix = Some(prefix.to_owned());
         self
     }
 
+    /// Narrows it to paths that hold this.
     #[must_use]
     pub fn path_contains(mut self, part: &str) -> Self {
         self.path_contains = Some(part.to_owned());
         self
     }
 
+    /// Ends it after so many requests.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);

@@ -78,6 +78,7 @@ use tokio_rustls::TlsAcceptor;
 /// How to start a simulator.
 #[derive(Clone)]
 pub struct Options {
+    /// Where to listen; port 0 is any free one.
     pub listen: SocketAddr,
     /// How many simulated seconds pass in a real one: 1 with the durations that were measured, 50 for browser tests.
     pub speed: f64,
@@ -96,6 +97,7 @@ pub struct Options {
     pub start_blocks_reads: bool,
     /// How much later the second worker sees a new sample in `/cluster/resources`; zero and answers do not flip.
     pub worker_lag: Duration,
+    /// How the cluster begins.
     pub state: State,
 }
 
@@ -118,8 +120,11 @@ impl Default for Options {
 /// An account of the demo, for its printout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
+    /// With the realm.
     pub userid: &'static str,
+    /// In plain text: nothing here is real.
     pub password: &'static str,
+    /// What it may, in a few words.
     pub about: &'static str,
 }
 
@@ -162,6 +167,7 @@ impl Simulator {
         self.reach(Phase::Ended).await;
     }
 
+    /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.0.addr
     }
@@ -171,6 +177,7 @@ impl Simulator {
         self.0.shared.certificates.fingerprint()
     }
 
+    /// The certificate, for a client that trusts a file.
     pub fn certificate_pem(&self) -> String {
         self.0.shared.certificates.pem()
     }
@@ -188,6 +195,7 @@ impl Simulator {
         self.reach(Phase::Closed).await;
     }
 
+    /// Listens again on the same port.
     pub async fn resume_listening(&self) {
         self.reach(Phase::Listening).await;
     }
@@ -224,6 +232,7 @@ impl Simulator {
         self.0.shared.tickets.expire_all();
     }
 
+    /// Lets requests that fit fail; the first fitting fault wins.
     pub fn fault(&self, fault: Fault) {
         self.0.shared.faults.add(fault);
     }
@@ -238,6 +247,7 @@ impl Simulator {
         self.0.shared.requests.all()
     }
 
+    /// Forgets the requests so far.
     pub fn clear_requests(&self) {
         self.0.shared.requests.clear();
     }

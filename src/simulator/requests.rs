@@ -7,9 +7,11 @@ use std::sync::{Mutex, MutexGuard};
 /// One request to `/api2/json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Request {
+    /// `GET`, `POST` …
     pub method: String,
     /// Below `/api2/json`, as it was sent.
     pub path: String,
+    /// Without the question mark.
     pub query: String,
     /// Who asked, once that is known.
     pub user: Option<String>,

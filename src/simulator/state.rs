@@ -72,19 +72,26 @@ pub struct Container {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
+    /// It does not.
     Stopped,
-    Running { pid: u32, since: Moment },
+    Running {
+        pid: u32,
+        since: Moment,
+    },
 }
 
 /// Stopped or running: there is nothing in between (life-01-start-timeline).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// It runs.
     Running,
+    /// It does not.
     Stopped,
 }
 
 impl Status {
+    /// Proxmox's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -149,6 +156,7 @@ impl State {
         self.refresh_samples(now);
     }
 
+    /// A node by its name.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name)
     }
@@ -159,6 +167,7 @@ impl State {
         self.containers.get(&vmid).filter(|container| container.node == node && container.has_config())
     }
 
+    /// Sets whether and since when a container runs.
     pub fn set_process(&mut self, vmid: u32, process: Process) {
         if let Some(container) = self.containers.get_mut(&vmid) {
             container.process = process;

@@ -21,9 +21,11 @@ fn unit_of(bytes: u64) -> usize {
 }
 
 fn scaled(bytes: u64, unit: usize) -> (String, &'static str) {
-    let number = bytes as f64 / (1u64 << (10 * unit)) as f64;
+    // tenths in whole numbers: the browser's code does without the printing of fractions
+    let tenths = (u128::from(bytes) * 10 + (1 << (10 * unit)) / 2) >> (10 * unit);
     // a whole number needs no decimal, nor does anything below 1 GiB
-    let text = if unit < 3 || (number * 10.0).round() % 10.0 == 0.0 { format!("{number:.0}") } else { format!("{number:.1}") };
+    let text =
+        if unit < 3 || tenths.is_multiple_of(10) { ((tenths + 5) / 10).to_string() } else { format!("{}.{}", tenths / 10, tenths % 10) };
     (text, UNITS[unit])
 }
 

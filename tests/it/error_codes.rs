@@ -17,7 +17,11 @@ use strum::VariantNames;
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 fn code(error: &AppError) -> String {
-    serde_json::to_value(error).unwrap()["code"].as_str().unwrap().to_owned()
+    match serde_json::to_value(error).unwrap() {
+        serde_json::Value::String(code) => code,
+        serde_json::Value::Object(object) => object.keys().next().unwrap().clone(),
+        other => panic!("{other}"),
+    }
 }
 
 async fn start(browser: &Browser<'_>, number: u32) -> AppError {

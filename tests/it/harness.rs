@@ -50,6 +50,8 @@ pub struct Setup {
     pub marked: bool,
     pub trust: Option<Trust>,
     pub public_url: Option<PublicUrl>,
+    /// More clusters, after the one that answers.
+    pub others: Vec<ClusterConfig>,
 }
 
 impl Setup {
@@ -64,7 +66,7 @@ impl Setup {
     }
 
     fn of(simulator: Options) -> Self {
-        Self { simulator, marked: true, trust: None, public_url: None }
+        Self { simulator, marked: true, trust: None, public_url: None, others: Vec::new() }
     }
 }
 
@@ -110,7 +112,7 @@ impl TestApp {
             database_url: postgres().await,
             key_file: data.path().join("key"),
             site: Some(data.path().join("site")),
-            clusters: vec![ClusterConfig { name: "homelab".parse().expect("a name"), address }],
+            clusters: [ClusterConfig { name: "homelab".parse().expect("a name"), address }].into_iter().chain(setup.others).collect(),
         };
         let application = Application::build(config).await.expect("Berth starts");
         let (url, db) = (format!("http://{}", application.address()), application.db());
@@ -146,6 +148,11 @@ impl TestApp {
             Db::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
         }
         .expect("a query")
+    }
+
+    /// The database, for a store's own tests.
+    pub fn db(&self) -> Db {
+        self.db.clone()
     }
 
     /// The database stops working.

@@ -2,6 +2,8 @@
 //!
 //! The whole suite runs on SQLite, and once more on PostgreSQL where `BERTH_TEST_POSTGRES` names a server.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod containers;
 mod error_codes;
 mod harness;

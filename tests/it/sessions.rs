@@ -5,9 +5,14 @@ use berth::{
     auth::api::{GetMe, SignOut},
     containers::api::ListContainers,
     error::AppError,
-    server::session::session_key,
+    server::session::{IDLE, Sessions, session_key},
 };
-use std::os::unix::fs::PermissionsExt;
+use std::{collections::HashMap, os::unix::fs::PermissionsExt};
+use time::OffsetDateTime;
+use tower_sessions::{
+    SessionStore,
+    session::{Id, Record},
+};
 
 #[tokio::test]
 async fn the_cookie_is_for_the_server_alone() {
@@ -136,4 +141,47 @@ async fn a_session_outlives_a_restart_of_the_cluster_and_a_short_outage() {
     let page = alice.open("/").await;
     assert!(!page.text.contains("homelab cannot be reached."));
     assert!(page.text.contains("data-vmid=\"103\""));
+}
+
+#[tokio::test]
+async fn a_request_that_ends_after_the_sign_out_does_not_bring_the_session_back() {
+    let app = TestApp::start().await;
+    app.sign_in("alice@pve").await;
+    let sessions = Sessions(app.db());
+    let mut record = Record { id: Id::default(), data: HashMap::new(), expiry_date: OffsetDateTime::now_utc() + IDLE };
+    sessions.create(&mut record).await.unwrap();
+    sessions.delete(&record.id).await.unwrap();
+    sessions.save(&record).await.unwrap();
+    assert_eq!(sessions.load(&record.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_sessions_never_get_the_same_id() {
+    let app = TestApp::start().await;
+    let sessions = Sessions(app.db());
+    let mut first = Record { id: Id::default(), data: HashMap::new(), expiry_date: OffsetDateTime::now_utc() + IDLE };
+    sessions.create(&mut first).await.unwrap();
+    let mut second = first.clone();
+    sessions.create(&mut second).await.unwrap();
+    assert_ne!(first.id, second.id);
+}
+
+#[tokio::test]
+async fn what_has_expired_is_removed_and_its_ticket_with_it() {
+    let app = TestApp::start().await;
+    app.sign_in("alice@pve").await;
+    app.execute("UPDATE sessions SET expires_at = 100").await;
+    app.sign_in("bob@pve").await;
+    assert_eq!(Sessions(app.db()).delete_expired(100).await.unwrap(), 1);
+    assert_eq!(app.column("SELECT user_id FROM tickets").await, ["bob@pve"]);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_was_cut_off_before_its_ticket_was_kept_is_no_session() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    // as after a kill -9 between the two writes
+    app.execute("DELETE FROM tickets").await;
+    assert_eq!(alice.read(ListContainers {}).await.error(), AppError::SignedOut);
+    assert_eq!(app.column("SELECT id FROM sessions").await, Vec::<String>::new());
 }

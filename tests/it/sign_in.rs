@@ -7,6 +7,8 @@ use berth::{
         model::{Me, SignInForm},
     },
     error::{AppError, Field, Flaw},
+    proxmox::{client::Address, tls::Trust},
+    server::config::ClusterConfig,
     simulator::{Fault, FaultAction},
 };
 
@@ -111,4 +113,20 @@ async fn the_form_comes_while_the_cluster_hangs() {
     assert!(page.text.contains("homelab does not answer in time."), "{}", page.text);
     assert!(page.text.contains("name=\"password\""));
     app.cluster.clear_faults();
+}
+
+#[tokio::test]
+async fn a_cluster_is_chosen_without_javascript_and_only_among_the_configured() {
+    // nothing listens on port 1
+    let address = Address { host: "127.0.0.1".into(), port: 1, trust: Trust::System };
+    let office = ClusterConfig { name: "office".parse().unwrap(), address };
+    let app = TestApp::with(Setup { others: vec![office], ..Setup::quick() }).await;
+    let page = app.stranger().open("/login?next=/%3Ftag%3Dprod").await;
+    assert!(page.text.contains("href=\"/login?cluster=office&amp;next=/%3Ftag%3Dprod\""), "{}", page.text);
+    assert!(!page.text.contains("cannot be reached"));
+    let page = app.stranger().open("/login?cluster=office").await;
+    assert!(page.text.contains("office cannot be reached."), "{}", page.text);
+    assert!(page.text.contains("name=\"cluster\" value=\"office\""), "{}", page.text);
+    let page = app.stranger().open("/login?cluster=evil.example").await;
+    assert!(page.text.contains("name=\"cluster\" value=\"homelab\""), "{}", page.text);
 }
