@@ -15,6 +15,7 @@ use crate::{
         flash::Flash,
         icons::{Icon, Mark},
         toasts::{ToastRegion, Toasts},
+        wire::{carried, load},
     },
 };
 use leptos::prelude::*;
@@ -38,7 +39,7 @@ pub struct Seed {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    let seed = SharedValue::new(seed).into_inner();
+    let seed = carried(seed);
     provide_context(ThemeChoice(RwSignal::new(seed.theme)));
     if let Some(flash) = seed.flash {
         provide_context(flash);
@@ -60,7 +61,7 @@ pub fn App() -> impl IntoView {
 #[component]
 fn Frame() -> impl IntoView {
     let toasts = Toasts::provide();
-    let me = Resource::new(|| (), |()| get_me());
+    let me = load(|| (), |()| get_me());
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
         <div class="shell">

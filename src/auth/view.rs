@@ -12,6 +12,7 @@ use crate::{
         flash::Flash,
         icons::{Glyph, Icon, Mark},
         parts::ErrorNote,
+        wire::{Loaded, load},
     },
 };
 use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
@@ -23,7 +24,7 @@ use leptos_router::hooks::use_query_map;
 pub fn SignInPage() -> impl IntoView {
     let query = use_query_map();
     let cluster = Memo::new(move |_| query.read().get("cluster"));
-    let form = Resource::new(move || cluster.get(), get_sign_in_form);
+    let form = load(move || cluster.get(), get_sign_in_form);
     view! {
         <Title text="Sign in" />
         <main class="signin">
@@ -249,7 +250,7 @@ fn on_field(error: &AppError, field: Field) -> bool {
 #[component]
 pub fn Account(
     /// By [`get_me`](super::api::get_me), asked once for the whole frame.
-    me: Resource<Result<Me, AppError>>,
+    me: Loaded<Result<Me, AppError>>,
 ) -> impl IntoView {
     view! {
         <Transition>

@@ -16,6 +16,7 @@ use crate::{
         icons::{Glyph, Icon},
         parts::{ErrorNote, Meter, PageHead, Percent, Tag, figure_class},
         toasts::Toasts,
+        wire::{Loaded, load},
     },
 };
 use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
@@ -38,7 +39,7 @@ enum Attempt {
 /// Everything the rows need.
 #[derive(Clone, Copy)]
 struct Page {
-    list: Resource<Result<ContainerList, AppError>>,
+    list: Loaded<Result<ContainerList, AppError>>,
     /// The last list that was any good.
     good: RwSignal<Option<ContainerList>>,
     /// Why there is nothing newer.
@@ -50,7 +51,7 @@ struct Page {
 /// `/`.
 #[component]
 pub fn ContainersPage() -> impl IntoView {
-    let list = Resource::new(|| (), |()| list_containers());
+    let list = load(|| (), |()| list_containers());
     let page = Page {
         list,
         good: RwSignal::new(None),
