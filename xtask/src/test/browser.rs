@@ -61,6 +61,9 @@ fn count(report: &Value) -> Result<Outcome> {
     // A flaky test passed at last; retries are off, so there is none unless somebody switched them on.
     let mut outcome = Outcome { passed: number("expected")? + number("flaky")?, failed: number("unexpected")?, failures: Vec::new() };
     collect(report, &mut outcome.failures);
+    for _ in 0..number("skipped")? {
+        outcome.add_failure("a browser test was skipped");
+    }
     for error in report["errors"].as_array().into_iter().flatten() {
         outcome.add_failure(error["message"].as_str().unwrap_or("an error outside of tests").lines().next().unwrap_or_default());
     }
