@@ -133,6 +133,14 @@ impl Verb {
         }
     }
 
+    /// What the container does after it.
+    pub fn goal(self) -> Status {
+        match self {
+            Self::Start => Status::Running,
+            Self::Shutdown | Self::Stop => Status::Stopped,
+        }
+    }
+
     /// While it goes on.
     pub fn under_way(self) -> &'static str {
         match self {

@@ -28,12 +28,33 @@ use std::collections::HashMap;
 enum Attempt {
     /// It goes on.
     UnderWay(Verb),
-    /// It ended with this status; the list does not know yet.
-    Done(Status),
+    /// It ended with this status; the list does not say so yet.
+    Done {
+        /// What the container does now.
+        status: Status,
+        /// A list that still says otherwise was asked for before the end; the second one is right.
+        lists: u8,
+    },
     /// The wait ended before the task.
     StillRunning(Verb),
     /// It failed.
     Failed(Verb, AppError),
+}
+
+impl Attempt {
+    /// Whether it still has something to say beside what a new list says of its container.
+    fn outlives(&mut self, row: Option<&ContainerRow>) -> bool {
+        let status = row.map(|row| row.status);
+        match self {
+            Self::UnderWay(_) | Self::Failed(..) => true,
+            Self::StillRunning(verb) => status != Some(verb.goal()),
+            Self::Done { status: end, lists } => {
+                let waits = status != Some(*end) && *lists > 0;
+                *lists = lists.saturating_sub(1);
+                waits
+            }
+        }
+    }
 }
 
 /// Everything the rows need.
@@ -80,8 +101,9 @@ impl Page {
         match answer {
             Ok(list) => {
                 self.failed.set(list.trouble.clone());
+                self.attempts
+                    .update(|attempts| attempts.retain(|vmid, attempt| attempt.outlives(list.rows.iter().find(|row| row.vmid == *vmid))));
                 self.good.set(Some(list));
-                self.attempts.update(|attempts| attempts.retain(|_, attempt| !matches!(attempt, Attempt::Done(_))));
             }
             Err(error) => {
                 leave_if_signed_out(&error);
@@ -110,11 +132,11 @@ impl Page {
             let attempt = match end {
                 Ok(Outcome::Done { status, .. }) => {
                     self.toasts.announce(format!("{name} is {}", word(status).to_ascii_lowercase()));
-                    Attempt::Done(status)
+                    Attempt::Done { status, lists: 1 }
                 }
                 Ok(Outcome::StillRunning) => Attempt::StillRunning(verb),
+                Err(AppError::SignedOut) => return leave_if_signed_out(&AppError::SignedOut),
                 Err(error) => {
-                    leave_if_signed_out(&error);
                     self.toasts.fail(format!("{} failed for {name}.", verb.label()), error.clone());
                     Attempt::Failed(verb, error)
                 }
@@ -387,7 +409,7 @@ fn Row(page: Page, vmid: Vmid) -> impl IntoView {
     let shown = Memo::new(move |_| {
         let mut row = page.row(vmid)?;
         let attempt = page.attempts.with(|attempts| attempts.get(&vmid).cloned());
-        if let Some(Attempt::Done(status)) = attempt {
+        if let Some(Attempt::Done { status, .. }) = attempt {
             row.status = status;
             row.usage = row.usage.filter(|_| status == Status::Running);
         }
@@ -407,7 +429,7 @@ fn Row(page: Page, vmid: Vmid) -> impl IntoView {
                     <Glyph name=glyph />
                     <span class="min-w-0 flex-1">
                         <span class="name block truncate leading-4" title=move || name.get()>{move || name.get()}</span>
-                        <span class="sub c-subm">{of(|s| format!("{} · {} · ", s.row.vmid, s.row.node))} <Word shown /></span>
+                        <span class="sub c-subm">{of(|s| format!("{} · {} · ", s.row.vmid, s.row.node))} <Brief shown /></span>
                     </span>
                 </span>
             </td>
@@ -434,6 +456,22 @@ fn Row(page: Page, vmid: Vmid) -> impl IntoView {
 #[component]
 fn Word(shown: Memo<Option<Shown>>) -> impl IntoView {
     view! { <span class=move || shown.with(|s| s.as_ref().map_or("", Shown::tone))>{move || shown.with(|s| s.as_ref().map_or("", Shown::word))}</span> }
+}
+
+/// On a phone the status has no column: the word, or what is more urgent.
+#[component]
+fn Brief(shown: Memo<Option<Shown>>) -> impl IntoView {
+    let brief = Memo::new(move |_| {
+        shown.with(|s| {
+            let Some(s) = s else { return Default::default() };
+            match (&s.attempt, s.row.lock) {
+                (Some(Attempt::Failed(verb, _)), _) => ("w-error", format!("{} failed", verb.label())),
+                (None, Some(lock)) => ("w-lock", format!("Locked: {}", lock.word())),
+                _ => (s.tone(), s.word().to_owned()),
+            }
+        })
+    });
+    view! { <span class=move || brief.get().0>{move || brief.get().1}</span> }
 }
 
 /// What there is to say beside the status: an action that failed, a lock, a node that is away.
