@@ -1,6 +1,6 @@
 /* A Berth of its own for every test, beside a simulated cluster of its own, and what no single test thinks of: after each test the
  * browser's console was silent, no answer held a text of Proxmox's or a ticket, and the cluster knew every request. */
-import { test as base, expect, type Page } from '@playwright/test'
+import { test as base, expect, type Page, type Response } from '@playwright/test'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request as https } from 'node:https'
@@ -54,6 +54,7 @@ export class Cluster {
 
 export class Berth {
   readonly problems: string[] = []
+  readonly reading: Promise<void>[] = []
   private readonly expected: RegExp[] = []
 
   constructor(readonly url: string, readonly cluster: Cluster) {}
@@ -75,12 +76,16 @@ export class Berth {
       if (message.type() === 'error' || message.type() === 'warning') problem(`console ${message.type()}: ${message.text()}`)
     })
     page.on('pageerror', (error) => problem(`page error: ${error.message}`))
-    page.on('response', async (response) => {
-      if (!response.url().startsWith(this.url) || response.url().includes('/pkg/')) return
+    page.on('response', (response) => {
+      if (response.url().startsWith(this.url) && !response.url().includes('/pkg/')) this.reading.push(read(response))
+    })
+    const read = async (response: Response) => {
+      if (response.status() >= 300 && response.status() < 400) return
+      // the body of a page that was left before it was read is gone
       const text = await response.text().catch(() => '')
       if (text.includes(MARKER)) problem(`a text of Proxmox's in ${response.url()}`)
       if (/PVE:[^ ]*:[0-9A-F]{8}:/.test(text)) problem(`a ticket in ${response.url()}`)
-    })
+    }
   }
 
   async signIn(page: Page, account: Account = {}) {
@@ -150,6 +155,7 @@ export const test = base.extend<{ berth: Berth }>({
         berth.watch(page)
         await use(berth)
         if (info.status === info.expectedStatus) {
+          await Promise.all(berth.reading)
           expect(berth.problems).toEqual([])
           expect((await berth.cluster.send('GET', 'requests')).unknown).toBe(0)
         }

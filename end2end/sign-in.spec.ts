@@ -13,7 +13,7 @@ test('a wrong password is refused in one sentence, and what was entered stays, b
   await page.goto(`${berth.url}/login`)
   await berth.fillIn(page, { password: 'wrong' })
   await expect(page.getByRole('alert')).toContainText('Wrong user name or password.')
-  await expect(page.getByRole('alert')).toContainText('homelab refused this sign-in for alice@pve.')
+  await expect(page.locator('.note')).toContainText('homelab refused this sign-in for alice@pve.')
   await expect(page.getByLabel('User name')).toHaveValue('alice')
   await expect(page.getByLabel('Realm')).toHaveValue('pve')
   await expect(page.getByLabel('Password', { exact: true })).toHaveValue('')

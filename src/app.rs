@@ -12,7 +12,7 @@ use crate::{
         view::{ThemeChoice, ThemeSwitch},
     },
     ui::{
-        flash::Flash,
+        flash::{Flash, provide_flash},
         icons::{Icon, Mark},
         toasts::{ToastRegion, Toasts},
         wire::{carried, load},
@@ -41,9 +41,7 @@ pub fn App() -> impl IntoView {
     provide_meta_context();
     let seed = carried(seed);
     provide_context(ThemeChoice(RwSignal::new(seed.theme)));
-    if let Some(flash) = seed.flash {
-        provide_context(flash);
-    }
+    provide_flash(seed.flash);
     view! {
         <Title formatter=|title: String| if title.is_empty() { "Berth".to_owned() } else { format!("{title} · Berth") } />
         <Router>
@@ -85,7 +83,7 @@ fn Frame() -> impl IntoView {
                 <Outlet />
             </main>
         </div>
-        <div class="pop mn nav" id="account" popover="auto">
+        <div class="pop mn nav" id="account" popover="auto" role="group" aria-label="Account">
             <ThemeSwitch />
             <Account me />
         </div>

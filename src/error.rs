@@ -236,6 +236,8 @@ pub enum AppError {
     NoSuchPage,
     /// The browser cannot reach Berth. Never sent: it arises in the browser.
     Offline,
+    /// An answer that this page cannot read: Berth was replaced by another version, or something answers in its place. Never sent.
+    Outdated,
     /// Berth's own fault.
     Internal {
         /// In the log: what.
@@ -256,7 +258,7 @@ impl AppError {
             Self::BadRequest => 400,
             Self::Internal { .. } => 500,
             Self::TaskFailed { .. } | Self::Refused { .. } | Self::Unintelligible { .. } | Self::CertificateUntrusted { .. } => 502,
-            Self::ClusterUnreachable { .. } | Self::NodeUnreachable { .. } | Self::Offline => 503,
+            Self::ClusterUnreachable { .. } | Self::NodeUnreachable { .. } | Self::Offline | Self::Outdated => 503,
             Self::ClusterSlow { .. } => 504,
         }
     }
@@ -329,6 +331,7 @@ impl fmt::Display for AppError {
             Self::ForeignOrigin => f.write_str("The request came from another site and was not carried out."),
             Self::NoSuchPage => f.write_str("There is no such page."),
             Self::Offline => f.write_str("Berth cannot be reached. Check your connection."),
+            Self::Outdated => f.write_str("This page is out of date. Reload it."),
             Self::Internal { .. } => f.write_str("Something went wrong in Berth."),
         }
     }
@@ -341,8 +344,9 @@ impl FromServerFnError for AppError {
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
-            // in the browser: nothing came back, or not from Berth
-            ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) | ServerFnErrorErr::Deserialization(_) => Self::Offline,
+            // in the browser: nothing came back, or nothing that can be read
+            ServerFnErrorErr::Request(_) => Self::Offline,
+            ServerFnErrorErr::Response(_) | ServerFnErrorErr::Deserialization(_) => Self::Outdated,
             // on the server, before the function's body runs
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::UnsupportedRequestMethod(_) => Self::BadRequest,
             _ => Self::Internal { incident: Incident(0) },
@@ -365,7 +369,7 @@ mod tests {
     fn the_codes_are_a_contract() {
         let codes = "signed_out wrong_credentials second_factor invalid forbidden container_not_found container_locked already_running \
                      not_running is_template task_failed cluster_unreachable cluster_slow certificate_untrusted node_unreachable \
-                     refused unintelligible bad_request too_large foreign_origin no_such_page offline internal";
+                     refused unintelligible bad_request too_large foreign_origin no_such_page offline outdated internal";
         assert_eq!(AppError::VARIANTS.join(" "), codes);
     }
 

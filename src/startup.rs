@@ -38,6 +38,9 @@ const CLEAN_UP: Duration = Duration::from_secs(10 * 60);
 /// How long requests may take to end after the order to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long the database may take to finish what it is doing.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
 /// Berth, built and listening, not yet serving.
 pub struct Application {
     listener: TcpListener,
@@ -94,7 +97,7 @@ impl Application {
         slices.insert(Inventory::default());
         let sessions = Sessions(db.clone());
         let secure = config.public_url.as_ref().is_some_and(|url| url.is_https());
-        let state = AppState::new(db, sealer, clusters, assets, config.public_url, slices);
+        let state = AppState::new(&config, db, sealer, clusters, assets, slices);
         Ok(Self { listener, router: router(state, sessions.clone(), secure), sessions, address })
     }
 
@@ -138,7 +141,9 @@ impl Application {
             }
         };
         cleaner.abort();
-        db.close().await;
+        if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {
+            tracing::warn!("the database still has queries under way; they are cut");
+        }
         served
     }
 }
@@ -163,7 +168,7 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
         .merge(functions)
         .route("/healthz", any(|| async { "ok" }))
         .fallback_service(asset_or(state.clone(), pages.with_state(state.clone())))
-        .layer(ServiceBuilder::new().layer(from_fn(web::headers)).layer(CatchPanicLayer::custom(web::panicked)))
+        .layer(ServiceBuilder::new().layer(from_fn(web::finish)).layer(CatchPanicLayer::custom(web::panicked)))
         .with_state(state)
 }
 

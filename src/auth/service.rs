@@ -10,10 +10,17 @@ use crate::{
         self, Cause, Client,
         client::SignIn,
         ids::{ClusterName, Realm, UserId},
-        ticket::Ticket,
+        ticket::{LIFETIME, Ticket},
         wire::Domain,
     },
-    server::{Context, Error, Visitor, context::SignedIn, session::session_key, state::Cluster},
+    server::{
+        Context, Error, Visitor,
+        context::SignedIn,
+        flight::Flights,
+        secrets::SecretError,
+        session::{IDLE, session_key},
+        state::Cluster,
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -25,38 +32,39 @@ use time::OffsetDateTime;
 
 /// A ticket older than this is renewed when it is next used. See [`crate::server::session::IDLE`] for why 10 minutes.
 pub const RENEW_AFTER: Duration = Duration::from_secs(10 * 60);
-/// How long a page waits for a cluster's realms before it says that the cluster is slow.
-const PAGE_BUDGET: Duration = Duration::from_millis(700);
+// A ticket outlives its session, even by a clock that is five minutes off.
+const _: () = assert!(RENEW_AFTER.as_secs() + IDLE.whole_seconds() as u64 + 5 * 60 < LIFETIME.as_secs());
 /// How long a cluster's realms are remembered.
 const REALMS_FRESH: Duration = Duration::from_secs(60);
 
 /// What this slice keeps in memory: each cluster's realms.
 #[derive(Clone, Default)]
-pub struct Realms(Arc<Mutex<HashMap<ClusterName, Known>>>);
+pub struct Realms {
+    known: Arc<Mutex<HashMap<ClusterName, Known>>>,
+    asked: Flights<ClusterName, Vec<RealmChoice>>,
+}
 
 /// Realms, and when they were read.
 type Known = (Instant, Vec<RealmChoice>);
 
 impl Realms {
-    /// The cluster's realms, asked anew where they are not fresh. The call goes on where the caller gives up.
-    async fn of(&self, cluster: Arc<Cluster>) -> Result<Vec<RealmChoice>, Error> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&cluster.name).cloned();
+    /// The cluster's realms, asked anew where they are not fresh.
+    async fn of(&self, cluster: &Arc<Cluster>) -> Result<Vec<RealmChoice>, AppError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&cluster.name).cloned();
         if let Some((at, realms)) = known
             && at.elapsed() < REALMS_FRESH
         {
             return Ok(realms);
         }
-        let cache = self.clone();
-        tokio::spawn(async move {
-            let domains = cluster.connection.access_domains().await.map_err(|e| of_cluster(&cluster, e))?;
-            let realms: Vec<_> = domains
-                .into_iter()
-                .map(|domain| RealmChoice { title: realm_title(&domain), realm: domain.realm, default: domain.default })
-                .collect();
-            cache.0.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.name.clone(), (Instant::now(), realms.clone()));
+        let (known, asked) = (self.known.clone(), cluster.clone());
+        let question = async move {
+            let domains = asked.connection.access_domains().await.map_err(|e| of_cluster(&asked, e))?;
+            let choice = |domain: Domain| RealmChoice { title: realm_title(&domain), realm: domain.realm, default: domain.default };
+            let realms: Vec<_> = domains.into_iter().map(choice).collect();
+            known.lock().unwrap_or_else(PoisonError::into_inner).insert(asked.name.clone(), (Instant::now(), realms.clone()));
             Ok(realms)
-        })
-        .await?
+        };
+        self.asked.join(&cluster.name, question).await
     }
 }
 
@@ -77,11 +85,11 @@ pub async fn get_sign_in_form(visitor: &Visitor, cluster: Option<String>) -> Res
     let clusters = visitor.state.clusters();
     let chosen = cluster.and_then(|name| name.parse().ok()).and_then(|name| visitor.state.cluster(&name));
     let chosen = chosen.unwrap_or_else(|| clusters[0].clone());
-    let asked = visitor.state.slice::<Realms>().of(chosen.clone());
-    let (realms, trouble) = match tokio::time::timeout(PAGE_BUDGET, asked).await {
+    let budget = visitor.state.page_budget();
+    let (realms, trouble) = match tokio::time::timeout(budget, visitor.state.slice::<Realms>().of(&chosen)).await {
         Ok(Ok(realms)) => (realms, None),
-        Ok(Err(error)) => (built_in_realms(), Some(AppError::from(error))),
-        Err(_) => (built_in_realms(), Some(AppError::from(too_slow(&chosen, "GET /access/domains", PAGE_BUDGET)))),
+        Ok(Err(error)) => (built_in_realms(), Some(error)),
+        Err(_) => (built_in_realms(), Some(AppError::from(too_slow(&chosen, "GET /access/domains", budget)))),
     };
     Ok(SignInForm { clusters: clusters.iter().map(|c| c.name.clone()).collect(), cluster: chosen.name.clone(), realms, trouble })
 }
@@ -111,7 +119,7 @@ pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &s
     }
     let realm: Realm = realm.parse().map_err(|_| invalid(Field::Realm, Flaw::Unknown))?;
     let user = UserId::new(username.trim(), &realm).map_err(|_| invalid(Field::Username, Flaw::Malformed))?;
-    let realms = visitor.state.slice::<Realms>().of(cluster.clone()).await?;
+    let realms = visitor.state.slice::<Realms>().of(&cluster).await.map_err(Error::Answer)?;
     if !realms.iter().any(|choice| choice.realm == realm) {
         return Err(invalid(Field::Realm, Flaw::Unknown));
     }
@@ -173,7 +181,14 @@ pub async fn create_proxmox_client_from_session(context: &Context) -> Result<Cli
     if row.cluster != context.cluster.name.as_str() || row.user_id != context.user.as_str() {
         return Err(Error::NotSignedIn);
     }
-    let opened = context.state.sealer().open(&key, &row.sealed)?;
+    let opened = context.state.sealer().open(&key, &row.sealed).map_err(|error| match error {
+        // the key was replaced: nobody can use this session any more
+        SecretError::Sealed => {
+            tracing::error!(user = %context.user, "a ticket cannot be opened; was the key file replaced?");
+            Error::NotSignedIn
+        }
+        error => error.into(),
+    })?;
     let (csrf, cookie) = opened.split_once('\n').ok_or(Error::NotSignedIn)?;
     let client = context.cluster.connection.with(Arc::new(Ticket::new(context.user.clone(), cookie.to_owned(), csrf.to_owned())));
     let now = OffsetDateTime::now_utc().unix_timestamp();

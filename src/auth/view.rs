@@ -9,7 +9,7 @@ use crate::{
     paths,
     preferences::view::ThemeSwitch,
     ui::{
-        flash::Flash,
+        flash::take_flash,
         icons::{Glyph, Icon, Mark},
         parts::ErrorNote,
         wire::{Loaded, load},
@@ -57,7 +57,7 @@ pub fn SignInPage() -> impl IntoView {
 fn SignInFields(form: SignInForm) -> impl IntoView {
     let query = use_query_map();
     let next = query.read_untracked().get("next").unwrap_or_default();
-    let flash: Option<Flash> = use_context();
+    let flash = take_flash();
     let entered = |name: &str| flash.as_ref().and_then(|flash| flash.field(name)).map(str::to_owned);
     let username = entered("username").unwrap_or_default();
     let realm = entered("realm");
@@ -86,7 +86,7 @@ fn SignInFields(form: SignInForm) -> impl IntoView {
             let (cluster, next) = (cluster.clone(), next.clone());
             busy.set(true);
             spawn_local(async move {
-                // a good answer leads to `next` by itself, with a full load: the page is the new session's
+                // a good answer leads to `next` by itself
                 if let Err(refused) = sign_in(cluster, username, realm, secret, Some(next)).await {
                     if let Some(input) = password.get_untracked() {
                         input.set_value("");

@@ -6,13 +6,11 @@
 
 use super::model::{ContainerList, Status};
 use crate::{
-    error::AppError,
     proxmox::ids::{ClusterName, UserId, Vmid},
-    server::Error,
-};
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Shared},
+    server::{
+        Error,
+        flight::{Asked, Flights},
+    },
 };
 use std::{
     collections::HashMap,
@@ -28,30 +26,27 @@ const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Whose list: one user at one cluster.
 pub type Viewer = (ClusterName, UserId);
-/// One question to Proxmox, for all who ask it at the same time.
-type Asked = Shared<BoxFuture<'static, Result<(), AppError>>>;
 
 /// What this slice keeps in memory. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Inventory(Arc<Mutex<Known>>);
+pub struct Inventory {
+    known: Arc<Mutex<Known>>,
+    asked: Flights<Viewer, ()>,
+}
 
 #[derive(Default)]
 struct Known {
-    viewers: HashMap<Viewer, Seen>,
+    lists: HashMap<Viewer, (ContainerList, Instant)>,
     exact: HashMap<(ClusterName, Vmid), (Status, Instant)>,
-}
-
-struct Seen {
-    last_good: Option<ContainerList>,
-    under_way: Option<Asked>,
-    looked_at: Instant,
 }
 
 impl Inventory {
     /// The last good list of a user, with what is known more exactly.
     pub fn last_good(&self, viewer: &Viewer) -> Option<ContainerList> {
-        let known = self.known();
-        let mut list = known.viewers.get(viewer)?.last_good.clone()?;
+        let mut known = self.known();
+        let (list, looked_at) = known.lists.get_mut(viewer)?;
+        *looked_at = Instant::now();
+        let mut list = list.clone();
         for row in &mut list.rows {
             if let Some((status, at)) = known.exact.get(&(viewer.0.clone(), row.vmid))
                 && at.elapsed() < EXACT_FOR
@@ -63,34 +58,20 @@ impl Inventory {
         Some(list)
     }
 
-    /// Asks Proxmox by `fetch`, or joins who is asking for the same viewer already. The question goes on where a caller gives up, and
-    /// its answer is there for the next.
-    pub fn refresh(&self, viewer: &Viewer, fetch: impl Future<Output = Result<ContainerList, Error>> + Send + 'static) -> Asked {
-        let mut known = self.known();
-        known.viewers.retain(|_, seen| seen.looked_at.elapsed() < FORGET_AFTER);
-        let now = Instant::now();
-        let seen = known.viewers.entry(viewer.clone()).or_insert(Seen { last_good: None, under_way: None, looked_at: now });
-        seen.looked_at = now;
-        if let Some(asked) = &seen.under_way {
-            return asked.clone();
-        }
-        let (inventory, viewer) = (self.clone(), viewer.clone());
-        let asked = async move {
-            let result = tokio::spawn(fetch).await.unwrap_or_else(|e| Err(Error::Background(e)));
-            inventory.settle(&viewer, result.map_err(AppError::from))
-        };
-        let asked = asked.boxed().shared();
-        seen.under_way = Some(asked.clone());
-        tokio::spawn(asked.clone());
-        asked
+    /// Asks Proxmox by `fetch` and keeps the answer, or joins who is asking for the same viewer already.
+    pub fn refresh(&self, viewer: &Viewer, fetch: impl Future<Output = Result<ContainerList, Error>> + Send + 'static) -> Asked<()> {
+        let (inventory, own) = (self.clone(), viewer.clone());
+        self.asked.join(viewer, async move {
+            inventory.keep(own, fetch.await?);
+            Ok(())
+        })
     }
 
-    fn settle(&self, viewer: &Viewer, result: Result<ContainerList, AppError>) -> Result<(), AppError> {
+    /// Keeps a good list.
+    pub fn keep(&self, viewer: Viewer, list: ContainerList) {
         let mut known = self.known();
-        let Some(seen) = known.viewers.get_mut(viewer) else { return result.map(|_| ()) };
-        seen.under_way = None;
-        seen.last_good = Some(result?);
-        Ok(())
+        known.lists.retain(|_, (_, looked_at)| looked_at.elapsed() < FORGET_AFTER);
+        known.lists.insert(viewer, (list, Instant::now()));
     }
 
     /// Notes what was read from a container itself.
@@ -101,6 +82,6 @@ impl Inventory {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -221,14 +221,12 @@ pub fn may(verb: Verb, row: &ContainerRow) -> Result<(), Refusal> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Its task ended well; this is what the container does now.
+    /// Its task ended well, and the container does what the verb is for.
     Done {
-        /// Read after the task's end.
-        status: Status,
         /// The task had something to say.
         warnings: bool,
     },
-    /// Its task still runs after the wait; Proxmox goes on with it.
+    /// Its task still runs after the wait, or the container does not follow yet; Proxmox goes on with it.
     StillRunning,
 }
 

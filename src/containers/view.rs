@@ -11,7 +11,7 @@ use crate::{
     error::AppError,
     proxmox::ids::{NodeName, Vmid},
     ui::{
-        flash::Flash,
+        flash::take_flash,
         format,
         icons::{Glyph, Icon},
         parts::{ErrorNote, Meter, PageHead, Percent, Tag, figure_class},
@@ -35,19 +35,32 @@ enum Attempt {
         /// A list that still says otherwise was asked for before the end; the second one is right.
         lists: u8,
     },
-    /// The wait ended before the task.
-    StillRunning(Verb),
+    /// The wait ended before the task, or the container does not follow yet.
+    StillRunning {
+        /// What goes on.
+        verb: Verb,
+        /// For how many more lists that is believed.
+        lists: u8,
+    },
     /// It failed.
     Failed(Verb, AppError),
 }
+
+/// For how many lists a verb that Proxmox goes on with is shown: about two minutes.
+const FOLLOWED: u8 = 12;
 
 impl Attempt {
     /// Whether it still has something to say beside what a new list says of its container.
     fn outlives(&mut self, row: Option<&ContainerRow>) -> bool {
         let status = row.map(|row| row.status);
         match self {
-            Self::UnderWay(_) | Self::Failed(..) => true,
-            Self::StillRunning(verb) => status != Some(verb.goal()),
+            Self::UnderWay(_) => true,
+            // what somebody else has done since is the truth
+            Self::Failed(verb, _) => status != Some(verb.goal()),
+            Self::StillRunning { verb, lists } => {
+                *lists = lists.saturating_sub(1);
+                status != Some(verb.goal()) && *lists > 0
+            }
             Self::Done { status: end, lists } => {
                 let waits = status != Some(*end) && *lists > 0;
                 *lists = lists.saturating_sub(1);
@@ -99,16 +112,26 @@ impl Page {
     /// Takes in a list; a failed one leaves the last good one on screen.
     fn take(self, answer: Result<ContainerList, AppError>) {
         match answer {
+            // nothing is known, after a restart of Berth perhaps; what is on screen is better
+            Ok(list) if list.as_of.is_none() && self.good.with_untracked(Option::is_some) => self.fail(list.trouble),
             Ok(list) => {
-                self.failed.set(list.trouble.clone());
+                self.fail(list.trouble.clone());
                 self.attempts
                     .update(|attempts| attempts.retain(|vmid, attempt| attempt.outlives(list.rows.iter().find(|row| row.vmid == *vmid))));
                 self.good.set(Some(list));
             }
             Err(error) => {
                 leave_if_signed_out(&error);
-                self.failed.set(Some(error));
+                self.fail(Some(error));
             }
+        }
+    }
+
+    /// Notes why there is nothing newer. The same trouble keeps its first number, so that nothing changes while somebody reads it out.
+    fn fail(self, error: Option<AppError>) {
+        let kind = |error: &Option<AppError>| error.as_ref().map(std::mem::discriminant);
+        if self.failed.with_untracked(kind) != kind(&error) {
+            self.failed.set(error);
         }
     }
 
@@ -130,11 +153,12 @@ impl Page {
                 Verb::Stop => stop_container(vmid).await,
             };
             let attempt = match end {
-                Ok(Outcome::Done { status, .. }) => {
-                    self.toasts.announce(format!("{name} is {}", word(status).to_ascii_lowercase()));
-                    Attempt::Done { status, lists: 1 }
+                Ok(Outcome::Done { warnings }) => {
+                    let with = if warnings { ", with warnings" } else { "" };
+                    self.toasts.announce(format!("{name} is {}{with}", word(verb.goal()).to_ascii_lowercase()));
+                    Attempt::Done { status: verb.goal(), lists: 1 }
                 }
-                Ok(Outcome::StillRunning) => Attempt::StillRunning(verb),
+                Ok(Outcome::StillRunning) => Attempt::StillRunning { verb, lists: FOLLOWED },
                 Err(AppError::SignedOut) => return leave_if_signed_out(&AppError::SignedOut),
                 Err(error) => {
                     self.toasts.fail(format!("{} failed for {name}.", verb.label()), error.clone());
@@ -185,20 +209,31 @@ fn Freshness(page: Page) -> impl IntoView {
 /// What a list's answer looks like: its trouble, and the last good list.
 #[component]
 fn Answer(page: Page) -> impl IntoView {
-    let flash = use_context::<Flash>().map(|flash| view! { <div class="px-page pb-3"><ErrorNote error=flash.error /></div> });
+    let flash = take_flash().map(|flash| view! { <div class="px-page pb-3"><ErrorNote error=flash.error /></div> });
+    let age = Signal::derive(move || {
+        page.good.with(|list| match list.as_ref().and_then(|list| Some((list.as_of?, list.now, list.trouble.is_some()))) {
+            Some((as_of, now, true)) => format!("Shown is what it said {}.", format::ago(as_of, now)),
+            // Berth itself did not answer: how old the list is by now, only Berth could say
+            Some((_, _, false)) => "Shown is the last good list.".to_owned(),
+            None => "Nothing is known of its containers yet.".to_owned(),
+        })
+    });
     let trouble = move || {
-        let error = page.failed.get()?;
-        let more = page.good.with(|list| match list.as_ref().and_then(|list| Some((list.as_of?, list.now))) {
-            Some((as_of, now)) => format!("Shown is what it said {}. Berth keeps asking.", format::ago(as_of, now)),
-            None => "Nothing is known of its containers yet. Berth keeps asking.".to_owned(),
-        });
-        Some(view! { <div class="px-page pb-3"><ErrorNote error more /></div> })
+        page.failed.get().map(|error| {
+            view! {
+                <div class="px-page pb-3">
+                    <ErrorNote error more=age>
+                        <a class="a" href=crate::paths::home() rel="external">"Look again"</a>
+                    </ErrorNote>
+                </div>
+            }
+        })
     };
     let empty = move || {
         (page.good.with(|list| list.as_ref().is_some_and(|list| list.rows.is_empty())) && page.failed.with(Option::is_none)).then(|| {
             view! {
                 <div class="empty">
-                    <h3>"No containers that you may see"</h3>
+                    <h2>"No containers that you may see"</h2>
                     <p>
                         "Your account may see a container once it has the privilege VM.Audit on it, for example by the role PVEVMUser on "
                         <code>"/vms"</code> ". Who administers the cluster can grant it under Permissions."
@@ -487,7 +522,7 @@ fn SecondLine(shown: Memo<Option<Shown>>) -> impl IntoView {
                     view! { <span class="sub w-error" title=error.to_string()>{format!("{} failed{reference}", verb.label())}</span> }
                         .into_any()
                 }
-                (Some(Attempt::StillRunning(verb)), _) => {
+                (Some(Attempt::StillRunning { verb, .. }), _) => {
                     view! { <span class="sub w-pending">{format!("{} · still going on at Proxmox", verb.under_way())}</span> }.into_any()
                 }
                 (_, Some(lock)) => view! {
@@ -633,7 +668,7 @@ fn Verbs(page: Page, vmid: Vmid, name: Memo<String>, shown: Memo<Option<Shown>>)
                 <Icon name="ellipsis" class="i-sm" />
             </button>
         </span>
-        <div class="pop mn" id=menu.clone() popover="auto" aria-label=move || format!("Actions for {}", name.get())>
+        <div class="pop mn" id=menu.clone() popover="auto" role="group" aria-label=move || format!("Actions for {}", name.get())>
             {item(Verb::Start, "play")}
             {item(Verb::Shutdown, "power")}
             <hr />

@@ -1,7 +1,7 @@
 //! The configuration: flags, then the environment, then a file, then the defaults; the first that says something wins.
 //!
-//! [`Settings`] is the one documented list. What `berth --help` prints, what `berth.toml` may say and what the README's table shows
-//! all come from it.
+//! [`Arguments`] with its [`Settings`] is the one documented list: `berth --help` prints it, `berth.toml` says the settings; a test holds
+//! the README's table and the example against it.
 
 use crate::proxmox::{
     client::Address,
@@ -16,6 +16,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 /// The web app for people who run LXC containers on Proxmox VE.
@@ -59,7 +60,7 @@ pub struct Settings {
     /// The address by which browsers reach Berth, where a proxy stands before it. With https the cookie is marked Secure.
     #[arg(long, env = "BERTH_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
-    /// Where Berth keeps its database, its key and nothing else. [default: berth-data]
+    /// Where Berth keeps its database and its key. [default: berth-data, where it is started]
     #[arg(long, env = "BERTH_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// A PostgreSQL database in place of the SQLite file: postgres://user:password@host/name
@@ -97,6 +98,16 @@ pub struct ClusterSettings {
     pub ca_file: Option<PathBuf>,
 }
 
+/// What is wrong with a file, with the line that it is on; not with one that can hold a password.
+fn mistake(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    if text.contains("database_url") && !text.contains("unknown field") {
+        "the line of database_url cannot be read".to_owned()
+    } else {
+        text
+    }
+}
+
 fn port() -> u16 {
     8006
 }
@@ -127,17 +138,25 @@ pub struct Config {
     pub site: Option<PathBuf>,
     /// At least one.
     pub clusters: Vec<ClusterConfig>,
+    /// How long a page waits for a cluster before it shows what is known. Not a setting; tests on slow machines choose another.
+    pub page_budget: Duration,
 }
+
+/// Rows are there within a second, whatever Proxmox does.
+const PAGE_BUDGET: Duration = Duration::from_millis(700);
 
 /// A configuration that cannot be used. Names the key, the value and what is allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the configuration {0} cannot be read: {1}")]
+    #[error("the configuration {0} cannot be read")]
     Read(PathBuf, #[source] std::io::Error),
     /// The file is no TOML, or says something that is no setting.
     #[error("the configuration {0} has a mistake:\n{1}")]
-    Parse(PathBuf, #[source] toml::de::Error),
+    Parse(PathBuf, String),
+    /// No PostgreSQL URL. It can hold a password, so its value is not shown.
+    #[error("database_url: its value (not shown) is not allowed; allowed is postgres://user:password@host/name; for SQLite leave it out")]
+    DatabaseUrl,
     /// Neither a cluster nor the demo.
     #[error("no cluster is configured: name one under [[cluster]] in the file given by --config, or look around with --demo")]
     NoCluster,
@@ -157,7 +176,7 @@ impl Arguments {
     pub fn settings(self) -> Result<Settings, ConfigError> {
         let Some(path) = self.config else { return Ok(self.settings) };
         let text = std::fs::read_to_string(&path).map_err(|e| ConfigError::Read(path.clone(), e))?;
-        let mut file = Settings::parse(&text).map_err(|e| ConfigError::Parse(path.clone(), e))?;
+        let mut file = Settings::parse(&text).map_err(|e| ConfigError::Parse(path.clone(), mistake(&e)))?;
         // paths in the file are relative to the file
         let base = path.parent().unwrap_or(Path::new(""));
         let paths = [&mut file.data_dir, &mut file.key_file, &mut file.site];
@@ -189,6 +208,9 @@ impl Settings {
 
     /// Fills in the defaults and checks what no single setting can.
     pub fn config(self) -> Result<Config, ConfigError> {
+        if self.database_url.as_ref().is_some_and(|url| !url.is_postgres()) {
+            return Err(ConfigError::DatabaseUrl);
+        }
         let data_dir = self.data_dir.unwrap_or_else(|| "berth-data".into());
         let mut clusters: Vec<ClusterConfig> = Vec::new();
         for cluster in self.clusters {
@@ -208,6 +230,7 @@ impl Settings {
             database_url: self.database_url,
             site: self.site,
             clusters,
+            page_budget: PAGE_BUDGET,
         })
     }
 }
@@ -279,6 +302,10 @@ impl FromStr for PublicUrl {
 pub struct DatabaseUrl(SecretString);
 
 impl DatabaseUrl {
+    fn is_postgres(&self) -> bool {
+        self.expose().starts_with("postgres://") || self.expose().starts_with("postgresql://")
+    }
+
     /// The URL with its password.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -292,13 +319,10 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 impl FromStr for DatabaseUrl {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Ok(Self(text.to_owned().into()))
-        } else {
-            Err("allowed is postgres://user:password@host/name; for SQLite leave it out".to_owned())
-        }
+    type Err = std::convert::Infallible;
+    /// Takes any text: who refuses a flag shows its value. [`Settings::config`] refuses.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned().into()))
     }
 }
 
@@ -391,6 +415,17 @@ mod tests {
     fn a_database_password_is_not_printed() {
         let url: DatabaseUrl = "postgres://berth:hunter2@db/berth".parse().unwrap();
         assert!(!format!("{url:?}").contains("hunter2"));
+        for line in [
+            "database_url = \"mysql://berth:hunter2@db/berth\"",
+            "database_url = \"postgres://berth:hunter2@db/berth",
+            "database_url = hunter2",
+        ] {
+            let said = match Settings::parse(&format!("{line}\n{CLUSTER}")) {
+                Ok(settings) => settings.config().unwrap_err().to_string(),
+                Err(error) => super::mistake(&error),
+            };
+            assert!(said.contains("database_url") && !said.contains("hunter2"), "{said}");
+        }
     }
 
     #[test]
@@ -398,6 +433,9 @@ mod tests {
         use clap::CommandFactory;
         for argument in Arguments::command().get_arguments() {
             let id = argument.get_id().as_str();
+            let readme = include_str!("../../README.md");
+            assert!(readme.contains(&format!("`--{}", id.replace('_', "-"))), "--{id} is not in the README");
+            assert!(readme.contains(&format!("`BERTH_{}`", id.to_uppercase())), "{id}'s variable is not in the README");
             assert!(argument.get_help().is_some(), "{id} has no help");
             assert!(argument.get_env().is_some_and(|v| v == format!("BERTH_{}", id.to_uppercase()).as_str()), "{id} has no variable");
         }

@@ -1,6 +1,6 @@
 //! What all slices stand on: configuration, state, the way of a request, errors, sessions, the database, secrets, the log.
 //!
-//! It is not a place for what one slice knows: nothing here says "container".
+//! It is not a place for what one slice knows: it calls no slice. Only the mapping of errors names containers, because it is one for all.
 
 pub mod assets;
 pub mod config;
@@ -8,6 +8,7 @@ pub mod context;
 pub mod db;
 pub mod error;
 pub mod flash;
+pub mod flight;
 pub mod handle;
 pub mod secrets;
 pub mod session;

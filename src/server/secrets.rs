@@ -47,9 +47,9 @@ impl Sealer {
         let mut fresh = [0; KEY_BYTES];
         random.fill(&mut fresh).map_err(|_| SecretError::Random)?;
         // Written aside and linked into place: nobody ever sees half a key, and only one of two writers wins.
-        let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+        let aside = path.with_extension(format!("{}.tmp", random_hex::<8>()?));
         if !path.exists() {
-            let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside).map_err(file)?;
+            let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(file)?;
             out.write_all(&fresh).and_then(|()| out.sync_all()).map_err(file)?;
             let linked = std::fs::hard_link(&aside, path);
             std::fs::remove_file(&aside).map_err(file)?;

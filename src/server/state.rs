@@ -2,14 +2,14 @@
 
 use super::{
     assets::Assets,
-    config::{ClusterConfig, PublicUrl},
+    config::{ClusterConfig, Config, PublicUrl},
     db::Db,
     secrets::Sealer,
 };
 use crate::proxmox::{Connection, client::ConnectionError, ids::ClusterName};
 use axum::{extract::FromRef, http::Extensions};
 use leptos::prelude::LeptosOptions;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// A configured cluster with its pool of connections.
 #[derive(Debug)]
@@ -37,16 +37,18 @@ struct Inner {
     clusters: Vec<Arc<Cluster>>,
     assets: Assets,
     public_url: Option<PublicUrl>,
+    page_budget: Duration,
     slices: Extensions,
     leptos: LeptosOptions,
 }
 
 impl AppState {
     /// Puts it together. `slices` holds what single slices keep in memory.
-    pub fn new(db: Db, sealer: Sealer, clusters: Vec<Cluster>, assets: Assets, public_url: Option<PublicUrl>, slices: Extensions) -> Self {
+    pub fn new(config: &Config, db: Db, sealer: Sealer, clusters: Vec<Cluster>, assets: Assets, slices: Extensions) -> Self {
         let clusters = clusters.into_iter().map(Arc::new).collect();
         let leptos = LeptosOptions::builder().output_name("berth").build();
-        Self(Arc::new(Inner { db, sealer, clusters, assets, public_url, slices, leptos }))
+        let (public_url, page_budget) = (config.public_url.clone(), config.page_budget);
+        Self(Arc::new(Inner { db, sealer, clusters, assets, public_url, page_budget, slices, leptos }))
     }
 
     /// Our database.
@@ -77,6 +79,11 @@ impl AppState {
     /// How browsers reach us, where a proxy stands before us.
     pub fn public_url(&self) -> Option<&PublicUrl> {
         self.0.public_url.as_ref()
+    }
+
+    /// How long a page waits for a cluster before it shows what is known.
+    pub fn page_budget(&self) -> Duration {
+        self.0.page_budget
     }
 
     /// What a slice keeps in memory.

@@ -19,11 +19,16 @@ pub const MOST_BODY: usize = 64 << 10;
 pub const OPEN_FUNCTIONS: &[&str] = &["/api/sign_in", "/api/get_sign_in_form", "/api/set_theme"];
 
 /// What a form without JavaScript gets back after an error. Nothing else is carried, so no password ever is.
-const KEPT_FIELDS: &[&str] = &["cluster", "username", "realm", "vmid"];
+const KEPT_FIELDS: &[&str] = &["username", "realm"];
 
-/// Security headers for every answer that does not set its own. A page sets its own policy, with its nonce.
-pub async fn headers(request: Request, next: Next) -> Response {
+/// The outermost layer: an error that nothing else has made legible becomes a plain page for who reads pages, and every answer gets the
+/// security headers that it does not set itself. A page sets its own policy, with its nonce.
+pub async fn finish(request: Request, next: Next) -> Response {
+    let reads_pages = accepts_html(request.headers());
     let mut response = next.run(request).await;
+    if reads_pages && response.extensions().get::<AppError>().is_some() {
+        response = legible(response);
+    }
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -111,8 +116,7 @@ async fn who(state: &AppState, session: &Session) -> Result<Option<SignedIn>, Er
 /// Gives the answer of a server function the form that was asked for: to a program a status and JSON, to a browser's plain form a
 /// redirect, with a [`Flash`] where it failed. Also the only reader of such a request's body, within [`MOST_BODY`].
 pub async fn answer(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let form = request.method() == Method::POST
-        && request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    let form = request.method() == Method::POST && accepts_html(request.headers());
     let back = referring_path(request.headers());
     let (mut parts, body) = request.into_parts();
     let (response, fields) = match to_bytes(body, MOST_BODY).await {
@@ -124,12 +128,13 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
         }
         Err(_) => (plain(&AppError::TooLarge), Vec::new()),
     };
+    let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
     let failed = match failure(response).await {
         Ok(response) if form => return redirected(response, &back),
         Ok(response) => return response,
         Err(error) => error,
     };
-    match failed {
+    let mut response = match failed {
         error if !form => plain(&error),
         AppError::SignedOut => see_other(&paths::login_then(&back)),
         error => {
@@ -140,7 +145,12 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
             }
             response
         }
+    };
+    // a session that ended takes its cookie with it
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+    response
 }
 
 /// The error in an answer, where it is one.
@@ -151,8 +161,8 @@ async fn failure(response: Response) -> Result<Response, AppError> {
     }
     let body = to_bytes(response.into_body(), MOST_BODY).await.unwrap_or_default();
     let error = match serde_json::from_slice(&body) {
-        // arguments that are no UTF-8 or no form arise before a function's body, as what the browser calls offline
-        Ok(AppError::Offline) => AppError::BadRequest,
+        // arguments that are no UTF-8 or no form arise before a function's body, under the names of the browser's own failures
+        Ok(AppError::Offline | AppError::Outdated) => AppError::BadRequest,
         Ok(AppError::Internal { incident: none }) if none.0 == 0 => {
             let incident = incident();
             tracing::error!(%incident, %status, "a server function failed outside of its body");
@@ -203,6 +213,26 @@ fn see_other(to: &str) -> Response {
 
 /// An error as a program reads it.
 fn plain(error: &AppError) -> Response {
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, axum::Json(error)).into_response()
+    let mut response = (status(error), axum::Json(error)).into_response();
+    response.extensions_mut().insert(error.clone());
+    response
+}
+
+/// The same for a person, without anything that could fail too.
+fn legible(response: Response) -> Response {
+    let Some(error) = response.extensions().get::<AppError>() else { return response };
+    let reference = error.incident().map(|number| format!("<p>Reference <code>{number}</code></p>")).unwrap_or_default();
+    let sentence = error.to_string().replace('&', "&amp;").replace('<', "&lt;");
+    let page = format!(
+        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Berth</title><h1>{sentence}</h1>{reference}<p><a href=\"/\">To the containers</a></p></html>"
+    );
+    (status(error), axum::response::Html(page)).into_response()
+}
+
+fn status(error: &AppError) -> StatusCode {
+    StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
 }

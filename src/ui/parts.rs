@@ -69,23 +69,29 @@ pub fn Tag(
     }
 }
 
-/// An error where it belongs: the sentence, and the number under which the log holds more.
+/// An error where it belongs: the sentence, spoken at once, and the number under which the log holds more.
 #[component]
 pub fn ErrorNote(
     /// What went wrong.
     error: AppError,
-    /// What else there is to say.
+    /// What else there is to say; it may change without being spoken.
     #[prop(optional, into)]
-    more: String,
+    more: Signal<String>,
+    /// What to do about it.
+    #[prop(optional)]
+    children: Option<Children>,
 ) -> impl IntoView {
     let incident = error.incident();
     view! {
-        <div class="note note-bad" role="alert">
+        <div class="note note-bad">
             <Icon name="circle-x" />
             <div>
-                <b class="font-medium text-ink">{error.to_string()}</b>
-                {(!more.is_empty()).then(|| view! { <br /><span class="text-ink-2">{more}</span> })}
+                <b class="font-medium text-ink" role="alert">
+                    {error.to_string()}
+                </b>
+                <span class="block text-ink-2">{move || more.get()}</span>
                 {incident.map(|number| view! { <span class="block text-xs text-ink-3 mt-1">"Reference " <code>{number.to_string()}</code></span> })}
+                {children.map(|children| view! { <span class="block mt-1">{children()}</span> })}
             </div>
         </div>
     }

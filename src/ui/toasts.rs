@@ -32,12 +32,14 @@ impl Toasts {
 
     /// Says something to who listens rather than looks.
     pub fn announce(self, sentence: String) {
-        self.announced.set(sentence);
+        // the same sentence again is spoken again only where the text differs
+        let again = self.announced.with_untracked(|said| *said == sentence);
+        self.announced.set(if again { sentence + "\u{a0}" } else { sentence });
     }
 
     /// Shows a failure until it is closed. The title is a sentence with the name of what it is about.
     pub fn fail(self, title: String, error: AppError) {
-        self.announced.set(format!("{title} {error}"));
+        self.announce(format!("{title} {error}"));
         self.shown.update(|shown| {
             let id = shown.last().map_or(0, |toast| toast.id + 1);
             shown.push(Toast { id, title, error });

@@ -38,7 +38,7 @@ async fn trouble(browser: &Browser<'_>) -> AppError {
 
 #[tokio::test]
 async fn each_code_is_reached_by_a_failure_with_a_name() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Setup { page_budget: Setup::SHORT * 3, ..Setup::quick() }).await;
     let stranger = app.stranger();
     let alice = app.sign_in("alice@pve").await;
     let auditor = app.sign_in("auditor@pve").await;
@@ -60,6 +60,7 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("10 MB", alice.send(Method::POST, "/api/start_container", &[FORM], vec![b'x'; 10 << 20]).await.error()),
         ("another site", alice.send(Method::POST, "/api/start_container", &[("origin", "https://evil.example")], "").await.error()),
         ("no function", alice.send(Method::POST, "/api/nothing", &[FORM], "").await.error()),
+        ("another version", AppError::from_server_fn_error(ServerFnErrorErr::Deserialization(String::new()))),
         ("no network", AppError::from_server_fn_error(ServerFnErrorErr::Request(String::new()))),
     ];
     app.cluster.fault(Fault::new(FaultAction::Status { code: 500, reason: "a new sentence".into() }).path_contains("status/start"));

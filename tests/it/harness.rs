@@ -23,6 +23,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -50,6 +51,8 @@ pub struct Setup {
     pub marked: bool,
     pub trust: Option<Trust>,
     pub public_url: Option<PublicUrl>,
+    /// How long a page waits for the cluster: long, so that a slow machine changes nothing, where the test is not about it.
+    pub page_budget: Duration,
     /// More clusters, after the one that answers.
     pub others: Vec<ClusterConfig>,
 }
@@ -65,8 +68,11 @@ impl Setup {
         Self::of(Options { stepped: true, start_blocks_reads: false, ..Options::default() })
     }
 
+    /// A budget for tests in which the cluster hangs.
+    pub const SHORT: Duration = Duration::from_millis(300);
+
     fn of(simulator: Options) -> Self {
-        Self { simulator, marked: true, trust: None, public_url: None, others: Vec::new() }
+        Self { simulator, marked: true, trust: None, public_url: None, page_budget: Duration::from_secs(20), others: Vec::new() }
     }
 }
 
@@ -113,6 +119,7 @@ impl TestApp {
             key_file: data.path().join("key"),
             site: Some(data.path().join("site")),
             clusters: [ClusterConfig { name: "homelab".parse().expect("a name"), address }].into_iter().chain(setup.others).collect(),
+            page_budget: setup.page_budget,
         };
         let application = Application::build(config).await.expect("Berth starts");
         let (url, db) = (format!("http://{}", application.address()), application.db());
@@ -139,6 +146,16 @@ impl TestApp {
             Db::Postgres(pool) => sqlx::query(sql).execute(pool).await.map(|done| done.rows_affected()),
         }
         .expect("a statement")
+    }
+
+    /// Takes a session's ticket away.
+    pub async fn forget_ticket(&self, session_key: &str) {
+        let sql = "DELETE FROM tickets WHERE session_id = $1";
+        match &self.db {
+            Db::Sqlite(pool, _) => sqlx::query(sql).bind(session_key).execute(pool).await.map(|_| ()),
+            Db::Postgres(pool) => sqlx::query(sql).bind(session_key).execute(pool).await.map(|_| ()),
+        }
+        .expect("a statement");
     }
 
     /// All values of a text column.

@@ -185,3 +185,26 @@ async fn a_sign_in_that_was_cut_off_before_its_ticket_was_kept_is_no_session() {
     assert_eq!(alice.read(ListContainers {}).await.error(), AppError::SignedOut);
     assert_eq!(app.column("SELECT id FROM sessions").await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn the_dead_session_of_one_browser_does_not_end_that_of_another() {
+    let app = TestApp::with(Setup::stepped()).await;
+    let (dead, alive) = (app.sign_in("alice@pve").await, app.sign_in("alice@pve").await);
+    let key = session_key(&dead.cookies().split_once('=').unwrap().1.parse().unwrap());
+    // the dead one asks first, and the other joins its question
+    app.forget_ticket(&key).await;
+    let (first, second) = tokio::join!(dead.read(ListContainers {}), alive.read(ListContainers {}));
+    assert_eq!(first.error(), AppError::SignedOut);
+    assert_eq!(second.status, 200, "{}", second.text);
+    assert_eq!(alive.read(GetMe {}).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_database_a_page_says_so_with_the_number_that_is_in_the_log() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    app.break_database().await;
+    let page = alice.open("/").await;
+    assert_eq!(page.status, 500);
+    assert!(page.text.contains("Something went wrong in Berth.") && page.text.contains("Reference <code>"), "{}", page.text);
+}

@@ -67,14 +67,22 @@ async fn an_account_with_a_second_factor_is_told_so() {
     assert_eq!(error, AppError::SecondFactor { user: "twofactor@pve".parse().unwrap() });
 }
 
+fn office() -> ClusterConfig {
+    // nothing listens on port 1
+    let address = Address { host: "127.0.0.1".into(), port: 1, trust: Trust::System };
+    ClusterConfig { name: "office".parse().unwrap(), address }
+}
+
 #[tokio::test]
 async fn signing_in_leads_to_a_page_of_ours_and_nowhere_else() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Setup { others: vec![office()], ..Setup::quick() }).await;
     for (next, to) in [("/?tag=prod", "/?tag=prod"), ("https://evil.example", "/"), ("//evil.example", "/"), ("/\\evil.example", "/")] {
         let answer = app.stranger().post(SignIn { next: Some(next.into()), ..sign_in_as("alice", "pve", "berth") }).await;
         assert_eq!(answer.header("location"), to, "{next}");
         let page = app.stranger().open(&format!("/login?next={next}")).await;
+        assert!(page.text.contains("href=\"/login?cluster=office"), "{}", page.text);
         assert!(!page.text.contains("href=\"//") && !page.text.contains("href=\"https://evil"), "{next}");
+        assert!(!page.text.contains("&amp;next=//") && !page.text.contains("&amp;next=https"), "{next}");
     }
 }
 
@@ -107,7 +115,7 @@ async fn a_cluster_that_is_away_has_its_own_sentence_and_the_form_stays() {
 
 #[tokio::test]
 async fn the_form_comes_while_the_cluster_hangs() {
-    let app = TestApp::with(Setup::stepped()).await;
+    let app = TestApp::with(Setup { page_budget: Setup::SHORT, ..Setup::stepped() }).await;
     app.cluster.fault(Fault::new(FaultAction::Hang));
     let page = app.stranger().open("/login").await;
     assert!(page.text.contains("homelab does not answer in time."), "{}", page.text);
@@ -117,10 +125,7 @@ async fn the_form_comes_while_the_cluster_hangs() {
 
 #[tokio::test]
 async fn a_cluster_is_chosen_without_javascript_and_only_among_the_configured() {
-    // nothing listens on port 1
-    let address = Address { host: "127.0.0.1".into(), port: 1, trust: Trust::System };
-    let office = ClusterConfig { name: "office".parse().unwrap(), address };
-    let app = TestApp::with(Setup { others: vec![office], ..Setup::quick() }).await;
+    let app = TestApp::with(Setup { others: vec![office()], ..Setup::quick() }).await;
     let page = app.stranger().open("/login?next=/%3Ftag%3Dprod").await;
     assert!(page.text.contains("href=\"/login?cluster=office&amp;next=/%3Ftag%3Dprod\""), "{}", page.text);
     assert!(!page.text.contains("cannot be reached"));
