@@ -91,7 +91,7 @@ export class Berth {
   async signIn(page: Page, account: Account = {}) {
     await page.goto(`${this.url}/login`)
     await this.fillIn(page, account)
-    await expect(page.getByRole('heading', { name: 'Containers' })).toBeVisible()
+    await expect(page.getByRole('heading', { name: 'Containers', exact: true })).toBeVisible()
     await this.ready(page)
   }
 

@@ -5,7 +5,7 @@ test('a stranger is led to the sign-in form and comes back where they wanted to 
   await expect(page).toHaveURL(`${berth.url}/login?next=/%3Ftag%3Dprod`)
   await berth.fillIn(page, {})
   await expect(page).toHaveURL(`${berth.url}/?tag=prod`)
-  await expect(page.getByRole('heading', { name: 'Containers' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Containers', exact: true })).toBeVisible()
 })
 
 test('a wrong password is refused in one sentence, and what was entered stays, but for the password @both', async ({ page, berth }) => {
@@ -18,7 +18,7 @@ test('a wrong password is refused in one sentence, and what was entered stays, b
   await expect(page.getByLabel('Realm')).toHaveValue('pve')
   await expect(page.getByLabel('Password', { exact: true })).toHaveValue('')
   await berth.fillIn(page, {})
-  await expect(page.getByRole('heading', { name: 'Containers' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Containers', exact: true })).toBeVisible()
 })
 
 test('an empty field says so beside itself @both', async ({ page, berth }) => {
@@ -50,7 +50,7 @@ test('an expired ticket leads to the sign-in form, and nothing is done @both', a
   await expect(page).toHaveURL(`${berth.url}/login`)
   expect(await berth.cluster.writes()).toEqual([])
   await berth.fillIn(page, {})
-  await expect(page.getByRole('heading', { name: 'Containers' })).toBeVisible()
+  await expect(page.getByRole('heading', { name: 'Containers', exact: true })).toBeVisible()
 })
 
 test('a cluster whose certificate has changed gets no password @both', async ({ page, berth }) => {
