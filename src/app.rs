@@ -14,6 +14,7 @@ use crate::{
     ui::{
         flash::{Flash, provide_flash},
         icons::{Icon, Mark},
+        parts::PageHead,
         toasts::{ToastRegion, Toasts},
         wire::{carried, load},
     },
@@ -49,6 +50,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/login") view=SignInPage />
                 <ParentRoute path=path!("") view=Frame>
                     <Route path=path!("/") view=ContainersPage />
+                    <Route path=path!("/*any") view=NotFound />
                 </ParentRoute>
             </Routes>
         </Router>
@@ -97,13 +99,13 @@ fn NotFound() -> impl IntoView {
     answer_not_found();
     view! {
         <Title text="No such page" />
-        <main class="empty p-10">
-            <h1 class="text-xl">"There is no such page"</h1>
+        <PageHead title="There is no such page">""</PageHead>
+        <div class="empty">
             <p>"The address may be mistyped, or what it led to is gone."</p>
             <div class="act">
                 <a class="btn btn-primary" href=paths::home()>"Go to the containers"</a>
             </div>
-        </main>
+        </div>
     }
 }
 

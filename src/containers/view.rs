@@ -209,7 +209,7 @@ fn Freshness(page: Page) -> impl IntoView {
 /// What a list's answer looks like: its trouble, and the last good list.
 #[component]
 fn Answer(page: Page) -> impl IntoView {
-    let flash = take_flash().map(|flash| view! { <div class="px-page pb-3"><ErrorNote error=flash.error /></div> });
+    let flash = take_flash().map(|flash| view! { <div class="px-page pb-3 max-[860px]:pt-3"><ErrorNote error=flash.error /></div> });
     let age = Signal::derive(move || {
         page.good.with(|list| match list.as_ref().and_then(|list| Some((list.as_of?, list.now, list.trouble.is_some()))) {
             Some((as_of, now, true)) => format!("Shown is what it said {}.", format::ago(as_of, now)),
@@ -221,7 +221,7 @@ fn Answer(page: Page) -> impl IntoView {
     let trouble = move || {
         page.failed.get().map(|error| {
             view! {
-                <div class="px-page pb-3">
+                <div class="px-page pb-3 max-[860px]:pt-3">
                     <ErrorNote error more=age>
                         <a class="a" href=crate::paths::home() rel="external">"Look again"</a>
                     </ErrorNote>
