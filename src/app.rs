@@ -22,7 +22,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
-    components::{Outlet, ParentRoute, Route, Router, Routes},
+    components::{A, Outlet, ParentRoute, Route, Router, Routes},
     path,
 };
 use serde::{Deserialize, Serialize};
@@ -71,10 +71,10 @@ fn Frame() -> impl IntoView {
                     <span>"Berth"</span>
                 </a>
                 <nav class="nav" aria-label="Pages">
-                    <a href=paths::home() aria-current="page">
+                    <A href=paths::home() exact=true>
                         <Icon name="container" />
                         <span>"Containers"</span>
-                    </a>
+                    </A>
                 </nav>
                 <div class="nav mt-auto">
                     <ThemeSwitch />

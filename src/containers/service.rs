@@ -17,6 +17,7 @@ use crate::{
 };
 use std::{collections::BTreeSet, time::Duration};
 use time::OffsetDateTime;
+use tracing::Instrument;
 
 /// How long Proxmox waits for a clean shutdown before it stops hard (its own default, FACTS §6).
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -137,8 +138,9 @@ fn holds(permissions: &Permissions, path: &str, privilege: &str) -> bool {
 
 /// Carries a verb out and waits for its end. It goes on to its end, and its failure is logged, where the browser goes away.
 pub async fn act(context: Context, verb: Verb, vmid: Vmid) -> Result<Outcome, Error> {
-    let end = tokio::spawn(async move { carry_out(context, verb, vmid).await.map_err(AppError::from) });
-    end.await?.map_err(Error::Answer)
+    let span = tracing::info_span!("verb", user = %context.user, ?verb, %vmid);
+    let work = async move { carry_out(context, verb, vmid).await.map_err(AppError::from) };
+    tokio::spawn(work.instrument(span)).await?.map_err(Error::Answer)
 }
 
 async fn carry_out(context: Context, verb: Verb, vmid: Vmid) -> Result<Outcome, Error> {
@@ -148,11 +150,10 @@ async fn carry_out(context: Context, verb: Verb, vmid: Vmid) -> Result<Outcome, 
     if let Some(answer) = may(verb, &row).err().and_then(|refusal| refusal.error(&row)) {
         return Err(Error::Answer(answer));
     }
-    let user = context.user.as_str();
     let upid = call(&client, verb, &row.node, vmid).await.map_err(failed)?;
-    tracing::info!(user, ?verb, %vmid, %upid, "started a task");
+    tracing::info!(%upid, "started a task");
     let end = client.wait_for_task(&upid, TASK_LIMIT).await.map_err(failed)?;
-    tracing::info!(user, ?verb, %vmid, %upid, ?end, "the wait for the task ended");
+    tracing::info!(%upid, ?end, "the wait for the task ended");
     if end == TaskEnd::StillRunning {
         return Ok(Outcome::StillRunning);
     }
@@ -160,7 +161,7 @@ async fn carry_out(context: Context, verb: Verb, vmid: Vmid) -> Result<Outcome, 
     let current = match client.lxc_status_current(&row.node, vmid).await {
         Ok(current) => status_of(Some(&current.status)),
         Err(error) => {
-            tracing::warn!(user, %vmid, "the task ended well, but the status cannot be read: {}", telemetry::chain(&error));
+            tracing::warn!("the task ended well, but the status cannot be read: {}", telemetry::chain(&error));
             Status::Unknown
         }
     };

@@ -63,7 +63,8 @@ impl From<Error> for AppError {
         let line = chain(&error);
         let told = match error {
             Error::NotSignedIn => AppError::SignedOut,
-            Error::Answer(answer) => answer,
+            // nothing broke, or it was logged when it became an answer
+            Error::Answer(answer) => return answer,
             Error::Proxmox { cluster, node, vmid, source } => of_cause(&source.cause, cluster, node, vmid),
             Error::Session(_) | Error::Db(..) | Error::Secret(_) | Error::Background(_) | Error::OutsideRequest => {
                 AppError::Internal { incident: incident() }
