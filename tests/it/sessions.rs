@@ -191,11 +191,11 @@ async fn the_dead_session_of_one_browser_does_not_end_that_of_another() {
     let app = TestApp::with(Setup::stepped()).await;
     let (dead, alive) = (app.sign_in("alice@pve").await, app.sign_in("alice@pve").await);
     let key = session_key(&dead.cookies().split_once('=').unwrap().1.parse().unwrap());
-    // the dead one asks first, and the other joins its question
     app.forget_ticket(&key).await;
-    let (first, second) = tokio::join!(dead.read(ListContainers {}), alive.read(ListContainers {}));
-    assert_eq!(first.error(), AppError::SignedOut);
-    assert_eq!(second.status, 200, "{}", second.text);
+    // whichever asks first, the other joins its question
+    let (_, joined) = tokio::join!(dead.read(ListContainers {}), alive.read(ListContainers {}));
+    assert_eq!(joined.status, 200, "{}", joined.text);
+    assert_eq!(dead.read(ListContainers {}).await.error(), AppError::SignedOut);
     assert_eq!(alive.read(GetMe {}).await.status, 200);
 }
 
