@@ -277,20 +277,6 @@ impl AppError {
             _ => None,
         }
     }
-
-    /// The container that it is about, where it is about one.
-    pub fn vmid(&self) -> Option<Vmid> {
-        match self {
-            Self::ContainerNotFound { vmid }
-            | Self::ContainerLocked { vmid, .. }
-            | Self::AlreadyRunning { vmid }
-            | Self::NotRunning { vmid }
-            | Self::IsTemplate { vmid }
-            | Self::TaskFailed { vmid, .. } => Some(*vmid),
-            Self::Forbidden { vmid } => *vmid,
-            _ => None,
-        }
-    }
 }
 
 impl fmt::Display for AppError {
