@@ -45,6 +45,13 @@ impl Clock {
         self.origin + skipped + elapsed
     }
 
+    /// Goes to a moment, forwards or back: a state that is loaded brings its own time along.
+    pub fn set(&self, moment: Moment) {
+        let now = self.now();
+        *self.skipped.lock().expect("nothing panics while it holds the clock") += moment - now;
+        self.moved.send_modify(|n| *n += 1);
+    }
+
     pub fn advance(&self, by: Duration) {
         *self.skipped.lock().expect("nothing panics while it holds the clock") += millis(by);
         self.moved.send_modify(|n| *n += 1);

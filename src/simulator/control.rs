@@ -5,6 +5,7 @@ use super::{
     faults::Fault,
     handle,
     reply::{self, Body},
+    routes,
     shared::Shared,
     state::Status,
     tls::CertificateMode,
@@ -13,11 +14,25 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::{Request, Response, body::Incoming};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Deserialize)]
 struct Advance {
     seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct SlowDown {
+    factor: f64,
+}
+
+#[derive(Deserialize)]
+struct AskRule {
+    user: String,
+    method: String,
+    path: String,
+    #[serde(default)]
+    params: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +57,7 @@ fn given<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<Str
 
 pub async fn serve(shared: &Shared, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, 1 << 20).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = Limited::new(body, 64 << 20).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let (status, answer) = match act(shared, head.method.as_str(), head.uri.path(), &body) {
         Ok(answer) => (200, answer),
         Err((status, text)) => (status, json!({ "error": text })),
@@ -63,12 +78,33 @@ fn act(shared: &Shared, method: &str, path: &str, body: &[u8]) -> Result<Value, 
             handle::finish_tasks(shared);
             done
         }
+        ("POST", "/sim/state") => {
+            shared.load(parse(body)?).map_err(|error| (400, error.to_string()))?;
+            done
+        }
+        ("GET", "/sim/state") => serde_json::to_value(handle::state(shared)).map_err(|error| (500, error.to_string())),
         ("POST", "/sim/refresh-resources") => {
             handle::refresh_resources(shared);
             done
         }
         ("POST", "/sim/expire-tickets") => {
             shared.tickets.expire_all();
+            done
+        }
+        // What an endpoint's rule says to a user whom the server itself would not have asked for, such as where nobody has to sign in.
+        ("POST", "/sim/rule") => {
+            let AskRule { user, method, path, params } = parse(body)?;
+            let (state, _) = shared.state();
+            let (route, in_path) = routes::find(&method, &path, state.version).ok_or_else(|| (404, format!("no {method} {path}")))?;
+            let given = params.into_iter().chain(in_path).collect();
+            match state.access.check_rule(&user, route.rule, &given) {
+                Ok(()) => Ok(json!({ "status": 200 })),
+                Err(failure) => Ok(json!({ "status": failure.status, "message": failure.message })),
+            }
+        }
+        ("POST", "/sim/slow-down") => {
+            let SlowDown { factor } = parse(body)?;
+            handle::slow_down(shared, factor);
             done
         }
         ("POST", "/sim/fault") => {

@@ -52,6 +52,13 @@ pub enum FaultAction {
         /// Real seconds, whatever the speed.
         seconds: f64,
     },
+    /// `pvedaemon` does not run: 595 from the endpoints that it serves; the others answer (down-03 to down-06).
+    DaemonDown,
+    /// Does it, but the task that it begins ends so, and has done nothing.
+    FailTask {
+        /// The exit status.
+        text: String,
+    },
     /// 200 with a page, as a proxy in between would send.
     Html,
     /// 200 with a body of this many bytes (64 MiB).

@@ -1,6 +1,7 @@
 //! What the handle and the control side can both do.
 
 use super::{
+    file::File,
     shared::Shared,
     state::{Process, Status},
 };
@@ -18,6 +19,11 @@ pub fn finish_tasks(shared: &Shared) {
     state.finish_tasks(now);
     drop(state);
     shared.announce();
+}
+
+pub fn slow_down(shared: &Shared, factor: f64) {
+    let (mut state, _) = shared.state();
+    state.slowness = factor;
 }
 
 pub fn refresh_resources(shared: &Shared) {
@@ -54,6 +60,11 @@ pub fn set_lock(shared: &Shared, vmid: u32, lock: Option<&str>) -> bool {
     drop(state);
     shared.announce();
     true
+}
+
+pub fn state(shared: &Shared) -> File {
+    let (state, now) = shared.state();
+    File::of_state(&state, now)
 }
 
 pub fn containers(shared: &Shared) -> Value {

@@ -1,10 +1,15 @@
 //! What start, stop, shutdown and reboot do to a container, step by step and with the times that were measured.
 //!
-//! Only what happens inside the task. What is refused at once is said by the endpoint, [`super::api::lxc`].
+//! Only what happens inside the task. What is refused at once is said by the endpoint, [`super::api::lxc`]; how containers come and
+//! go stands in [`super::create`] and [`super::destroy`].
 
 use super::{
-    clock::Moment,
-    state::{Container, Habit, Status},
+    clock::{Moment, seconds},
+    config::change::check_lxc_config,
+    create, destroy,
+    state::{Container, Habit, State, Status},
+    step::{Step, Steps},
+    surroundings::Surroundings,
     tasks::Effect,
 };
 
@@ -24,6 +29,8 @@ pub enum Work {
     Reboot {
         timeout: i64,
     },
+    Create(Box<create::Order>),
+    Destroy(destroy::Order),
     /// Asks the HA manager to start or stop it.
     HaStart,
     HaStop,
@@ -37,6 +44,8 @@ impl Work {
             Self::Stop { .. } => "vzstop",
             Self::Shutdown { .. } => "vzshutdown",
             Self::Reboot { .. } => "vzreboot",
+            Self::Create(order) => order.kind(),
+            Self::Destroy(_) => "vzdestroy",
             Self::HaStart => "hastart",
             Self::HaStop => "hastop",
         }
@@ -50,33 +59,55 @@ impl Work {
 
 type Plan = Vec<(Moment, Effect)>;
 
-/// The steps of a task from the moment it has the lock, with the milliseconds after which each happens.
-pub fn plan(container: Option<&Container>, node: &str, vmid: u32, work: &Work) -> Plan {
-    let Some(container) = container else {
-        return at_once(&format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist"));
+/// The steps of a task from the moment it has the lock, with the milliseconds after which each happens, and what is left to do when
+/// it is stopped from outside.
+pub fn plan(state: &State, node: &str, vmid: u32, work: Work, now: Moment) -> (Plan, Vec<Step>) {
+    let around = Surroundings::of(state, node, vmid);
+    if let Work::Create(order) = work {
+        let has_pool = |pool: &str| state.access.has_pool(pool);
+        let plan = around.with(|world| order.plan(&state.site(node, vmid, world, &has_pool, now)));
+        return (effects(plan.steps), plan.when_aborted);
+    }
+    let Some(container) = state.container_on(node, vmid) else {
+        return (at_once(&format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist")), Vec::new());
     };
+    if let Work::Destroy(order) = work {
+        let site = destroy::Site { storages: &state.storages, node, now: seconds(now), version: state.version };
+        return (effects(order.plan(container.as_target(), &site)), Vec::new());
+    }
+    (change_power(container, &around, work), Vec::new())
+}
+
+/// Steps of a task that creates or destroys, as effects.
+fn effects(steps: Steps) -> Plan {
+    steps.into_iter().map(|(after, step)| (after, Effect::Step(step))).collect()
+}
+
+fn change_power(container: &Container, around: &Surroundings, work: Work) -> Plan {
     match work {
         Work::Start { skiplock } => {
             if container.config.is_set("template") {
                 return at_once("you can't start a CT if it's a template"); // tmpl-05-start-template
             }
-            if let Some(lock) = lock(container, *skiplock).filter(|lock| *lock != "mounted") {
+            if let Some(lock) = lock(container, skiplock).filter(|lock| *lock != "mounted") {
                 return at_once(&locked(lock)); // lock-05-start-locked
             }
             // Somebody else was first, while it waited for the lock.
-            if container.status() == Status::Running { at_once("OK") } else { start(container) }
+            if container.is_running() { at_once("OK") } else { start(container, around) }
         }
         Work::Stop { .. } | Work::Shutdown { .. } if container.status() == Status::Stopped => at_once("OK"),
-        Work::Stop { skiplock, .. } => match lock(container, *skiplock).filter(|lock| *lock != "mounted") {
+        Work::Stop { skiplock, .. } => match lock(container, skiplock).filter(|lock| *lock != "mounted") {
             Some(lock) => at_once(&locked(lock)),
             // life-17-stop-timeline
             None => vec![(1_700, Effect::Stopped), (1_750, end("OK"))],
         },
         Work::Shutdown { timeout, force } => match lock(container, false) {
             Some(lock) => at_once(&locked(lock)), // lock-12-shutdown-locked-running
-            None => shutdown(container, *timeout, *force),
+            None => shutdown(container, timeout, force),
         },
-        Work::Reboot { timeout } => reboot(container, *timeout),
+        Work::Reboot { timeout } => reboot(container, around, timeout),
+        // Planned above.
+        Work::Create(_) | Work::Destroy(_) => Vec::new(),
         // HA-managed: the task is done long before the container moves (DESIGN §8.8).
         Work::HaStart => hand_over(Work::Start { skiplock: false }, "started"),
         Work::HaStop => hand_over(Work::Shutdown { timeout: 60, force: true }, "stopped"),
@@ -100,8 +131,11 @@ fn locked(lock: &str) -> String {
     format!("CT is locked ({lock})")
 }
 
-fn start(container: &Container) -> Plan {
+fn start(container: &Container, around: &Surroundings) -> Plan {
     let vmid = container.vmid;
+    if let Err(text) = around.with(|world| check_lxc_config(&container.config, world)) {
+        return vec![(180, end(&text))]; // life-40-start-fails-unknown-bridge-timeline
+    }
     let started = |after| vec![(0, Effect::StartBegins), (after, Effect::Started), (after + 50, end("OK"))];
     match container.habit {
         Habit::RefusesToStart => vec![
@@ -141,10 +175,10 @@ fn shutdown(container: &Container, timeout: i64, force: bool) -> Plan {
 
 /// A shutdown that kills, then a start (life-18-reboot-timeline; with a container that ignores it 12.8 s for a timeout of 10). It
 /// does not look at the lock (FACTS §4).
-fn reboot(container: &Container, timeout: i64) -> Plan {
+fn reboot(container: &Container, around: &Surroundings, timeout: i64) -> Plan {
     let mut plan: Plan = shutdown(container, timeout, true).into_iter().filter(|(_, effect)| !matches!(effect, Effect::End(_))).collect();
     let stopped = plan.last().map_or(0, |(after, _)| *after);
-    plan.extend(start(container).into_iter().map(|(after, effect)| (stopped + 100 + after, effect)));
+    plan.extend(start(container, around).into_iter().map(|(after, effect)| (stopped + 100 + after, effect)));
     plan
 }
 

@@ -33,33 +33,45 @@
 
 mod access;
 mod api;
+mod authentication;
+mod caller;
 mod clock;
 mod config;
 mod control;
+mod create;
 mod demo;
+mod destroy;
 mod faults;
+mod feature;
+mod file;
 mod handle;
 mod lifecycle;
-mod params;
 mod pipeline;
 mod reply;
 mod requests;
 mod routes;
 mod samples;
+mod schema;
 mod server;
 mod shared;
+mod sign_in;
 mod state;
+mod step;
+mod storage;
+mod surroundings;
 mod tasks;
 mod tickets;
 mod tls;
 mod usage;
+mod version;
 
 #[cfg(test)]
 mod tests;
 
 pub use faults::{Fault, FaultAction};
+pub use file::{File, FileError};
 pub use requests::Request;
-pub use state::{State, Status};
+pub use state::Status;
 pub use tls::CertificateMode;
 
 use clock::Clock;
@@ -98,7 +110,7 @@ pub struct Options {
     /// How much later the second worker sees a new sample in `/cluster/resources`; zero and answers do not flip.
     pub worker_lag: Duration,
     /// How the cluster begins.
-    pub state: State,
+    pub state: File,
 }
 
 impl Default for Options {
@@ -112,20 +124,20 @@ impl Default for Options {
             certificate: None,
             start_blocks_reads: true,
             worker_lag: Duration::from_secs(2),
-            state: State::demo(),
+            state: File::demo(),
         }
     }
 }
 
 /// An account of the demo, for its printout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// With the realm.
-    pub userid: &'static str,
+    pub userid: String,
     /// In plain text: nothing here is real.
-    pub password: &'static str,
+    pub password: String,
     /// What it may, in a few words.
-    pub about: &'static str,
+    pub about: String,
 }
 
 /// A running simulator. Clones are the same one; it ends with the last of them.
@@ -146,18 +158,16 @@ impl Drop for Running {
 impl Simulator {
     /// Listens, and serves on the current runtime until the last handle is gone.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let Options { listen, speed, stepped, marker, control, certificate, start_blocks_reads, worker_lag, mut state } = options;
+        let Options { listen, speed, stepped, marker, control, certificate, start_blocks_reads, worker_lag, state } = options;
         let listener = TcpListener::bind(listen).await?;
         let addr = listener.local_addr()?;
         let clock = Clock::new(speed, stepped);
-        state.tasks.marker.clone_from(&marker);
-        state.samples.lag = clock::millis(worker_lag);
-        state.wake(clock.now());
         let certificates = Certificates::new(certificate.as_ref())?;
         let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config()?));
         let tickets = Tickets::new().map_err(|_| io::Error::other("no random numbers for the tickets' key"))?;
-        let parts = Parts { clock, state, tickets, certificates, marker, has_control: control, start_blocks_reads };
-        let shared = Arc::new(Shared::new(parts));
+        let worker_lag = clock::millis(worker_lag);
+        let parts = Parts { clock, file: state, worker_lag, tickets, certificates, marker, has_control: control, start_blocks_reads };
+        let shared = Arc::new(Shared::new(parts).map_err(io::Error::other)?);
         tokio::spawn(server::run(Arc::clone(&shared), listener, addr, acceptor));
         Ok(Self(Arc::new(Running { shared, addr })))
     }
@@ -220,6 +230,11 @@ impl Simulator {
     /// The simulated time, in seconds since the Unix epoch.
     pub fn now(&self) -> i64 {
         clock::seconds(self.0.shared.clock.now())
+    }
+
+    /// Lets tasks that begin from now on take so many times longer; 1 is as measured.
+    pub fn slow_down(&self, factor: f64) {
+        handle::slow_down(&self.0.shared, factor);
     }
 
     /// Lets `/cluster/resources` know everything that is true now.
@@ -303,9 +318,26 @@ impl Simulator {
         handle::set_lock(&self.0.shared, vmid, lock)
     }
 
-    /// The accounts of the demo.
-    pub fn accounts() -> Vec<Account> {
-        let users = State::demo().access.users;
-        users.into_iter().map(|user| Account { userid: user.id, password: user.password, about: user.about }).collect()
+    /// Begins another state, as if the cluster had always been so.
+    ///
+    /// # Errors
+    /// When the state contradicts itself; then nothing changes.
+    pub fn load(&self, state: File) -> Result<(), FileError> {
+        self.0.shared.load(state)
+    }
+
+    /// The state as it is now.
+    pub fn state(&self) -> File {
+        handle::state(&self.0.shared)
+    }
+
+    /// Everybody who can sign in with a password, with what their comment says.
+    pub fn accounts(&self) -> Vec<Account> {
+        let (state, _) = self.0.shared.state();
+        let accounts = state.access.users.iter().filter_map(|(id, user)| {
+            let password = state.access.passwords.get(id)?.clone();
+            Some(Account { userid: id.clone(), password, about: user.comment.clone() })
+        });
+        accounts.collect()
     }
 }

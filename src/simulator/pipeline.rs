@@ -4,24 +4,28 @@
 //! Not here: sockets ([`super::server`]), the control side ([`super::control`]), and what endpoints do ([`super::api`]).
 
 use super::{
+    access::rules::{Rule, token_refused},
     api::Call,
+    authentication::{Headers, authenticate},
     clock::Moment,
     control,
     faults::FaultAction,
-    params::{self, Raw},
     reply::{self, Answer, Body, Failure},
     requests::Entry,
-    routes::{self, Blocks, Permission, Route},
+    routes::{self, Blocks},
+    schema::{self, Params, Raw},
     shared::Shared,
+    version::Version,
 };
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{
     Request, Response,
     body::{Body as _, Incoming},
-    header::{self, HeaderMap},
+    header,
 };
 use percent_encoding::percent_decode_str;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::SemaphorePermit;
 
 /// The connection ends without an answer.
 #[derive(Debug)]
@@ -38,6 +42,13 @@ impl std::error::Error for Gone {}
 const PREFIX: &str = "/api2/json";
 /// Every 401 comes this much after its request (AE:1036).
 const DELAY_OF_401: Moment = 3_000;
+/// Whether `pvedaemon` answers behind the proxy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Daemon {
+    Up,
+    Down,
+}
+
 /// How long it takes to find out that a node is not there.
 const DELAY_OF_595: Moment = 3_000;
 /// What the proxy waits for the daemon (AE:831-881).
@@ -51,27 +62,34 @@ pub async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Re
     }
     let relative = path.strip_prefix(PREFIX).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let method = request.method().as_str().to_owned();
+    let takes_gzip = request.headers().get(header::ACCEPT_ENCODING).is_some_and(|value| value.as_bytes().windows(4).any(|w| w == b"gzip"));
     let entry = shared.requests.begin(&method, relative.unwrap_or(&path), request.uri().query().unwrap_or_default());
     shared.announce();
     let response = match shared.faults.hit(&method, relative.unwrap_or(&path)) {
-        None => carry_out(&shared, request, relative, entry).await,
+        None => carry_out(&shared, request, relative, entry, Daemon::Up).await,
         Some(FaultAction::Slow { seconds }) => {
             tokio::time::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
-            carry_out(&shared, request, relative, entry).await
+            carry_out(&shared, request, relative, entry, Daemon::Up).await
         }
         Some(FaultAction::Hang) => {
             let cleared = shared.faults.cleared();
             shared.wait_until(|| shared.faults.cleared() != cleared).await;
-            carry_out(&shared, request, relative, entry).await
+            carry_out(&shared, request, relative, entry, Daemon::Up).await
         }
         Some(FaultAction::Refuse) => return Err(Gone),
         Some(FaultAction::LoseAnswer) => {
-            carry_out(&shared, request, relative, entry).await;
+            carry_out(&shared, request, relative, entry, Daemon::Up).await;
             return Err(Gone);
         }
-        Some(FaultAction::Drop) => reply::cut(carry_out(&shared, request, relative, entry).await).await,
+        Some(FaultAction::Drop) => reply::cut(carry_out(&shared, request, relative, entry, Daemon::Up).await).await,
+        Some(FaultAction::DaemonDown) => carry_out(&shared, request, relative, entry, Daemon::Down).await,
+        Some(FaultAction::FailTask { text }) => {
+            shared.state().0.fails_next = Some(text);
+            carry_out(&shared, request, relative, entry, Daemon::Up).await
+        }
         Some(FaultAction::Status { code, reason }) => {
-            Failure::custom(code, &reason).into_response(shared.clock.now(), shared.marker.as_deref())
+            let version = shared.state().0.version;
+            Failure::custom(code, &reason).into_response(shared.clock.now(), shared.marker.as_deref(), version)
         }
         Some(FaultAction::Garbage) => {
             let text = format!("{{\"data\":[{{\"vmid\":103,\"name\":\"{}", shared.marker.as_deref().unwrap_or_default());
@@ -87,27 +105,37 @@ pub async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Re
             response
         }
     };
+    let response = if takes_gzip { reply::gzip(response).await } else { response };
     shared.requests.note(entry, |request| request.status = Some(response.status().as_u16()));
     shared.announce();
     Ok(response)
 }
 
-async fn carry_out(shared: &Shared, request: Request<Incoming>, path: Option<&str>, entry: Entry) -> Response<Body> {
+async fn carry_out(shared: &Shared, request: Request<Incoming>, path: Option<&str>, entry: Entry, daemon: Daemon) -> Response<Body> {
     let arrived = shared.clock.now();
-    match answer(shared, request, path, entry, arrived).await {
+    let version = shared.state().0.version;
+    match answer(shared, request, path, entry, arrived, version, daemon).await {
         Ok(answer) => answer.into_response(shared.clock.now()),
         Err(failure) => {
             if failure.status == 401 {
                 shared.clock.delay_until(arrived + DELAY_OF_401).await;
             }
-            failure.into_response(shared.clock.now(), shared.marker.as_deref())
+            failure.into_response(shared.clock.now(), shared.marker.as_deref(), version)
         }
     }
 }
 
-async fn answer(shared: &Shared, request: Request<Incoming>, path: Option<&str>, entry: Entry, arrived: Moment) -> Result<Answer, Failure> {
+async fn answer(
+    shared: &Shared,
+    request: Request<Incoming>,
+    path: Option<&str>,
+    entry: Entry,
+    arrived: Moment,
+    version: Version,
+    daemon: Daemon,
+) -> Result<Answer, Failure> {
     let method = request.method().as_str().to_owned();
-    let found = path.and_then(|path| routes::find(&method, path));
+    let found = path.and_then(|path| routes::find(&method, path, version));
     if found.is_none() {
         shared.requests.note(entry, |request| request.is_unknown = true);
     }
@@ -120,20 +148,30 @@ async fn answer(shared: &Shared, request: Request<Incoming>, path: Option<&str>,
         let is_api = path.starts_with("/api2/");
         return Err(if is_api { Failure::plain(501, "no such uri") } else { Failure::plain(500, format!("no such file '{path}'\n")) });
     };
-    let user = match &found {
-        Some((Route { permission: Permission::World, .. }, _)) => String::new(),
-        _ => authenticate(shared, request.headers(), &method)?,
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let headers = Headers { cookie: text("cookie"), authorization: text("authorization"), csrf: text("csrfpreventiontoken") };
+    let has_token = headers.has_token();
+    let is_open = found.as_ref().is_some_and(|(route, _)| matches!(route.rule, Rule::World));
+    let user = if is_open {
+        String::new()
+    } else {
+        let (state, now) = shared.state();
+        authenticate(&headers, &method, &state.access, &shared.tickets, now)?
     };
     if !user.is_empty() {
         shared.requests.note(entry, |request| request.user = Some(user.clone()));
     }
     let sent = sent_params(request).await?;
-    let (route, in_path) = found.ok_or_else(|| Failure::not_implemented(&method, path))?;
+    let (route, in_path) = found.ok_or_else(|| Failure::not_implemented(&method, &percent_decode_str(path).decode_utf8_lossy()))?;
     let mut given = merge(in_path, sent)?;
     shared.requests.note(entry, |request| request.params = without_secrets(&given));
-    permit(shared, route, &given, &user)?;
+    if has_token && !route.takes_token {
+        return Err(token_refused(path));
+    }
+    shared.state().0.access.check_rule(&user, route.rule, &given)?;
     reach_node(shared, &mut given, arrived).await?;
-    let checked = params::check(route.params, given)?;
+    let _worker = if route.is_protected { Some(reach_daemon(shared, daemon, arrived).await?) } else { None };
+    let checked = schema::check(route.params, given, version).map_err(Failure::parameters)?;
     wait_for_starts(shared, route.blocks, &checked, arrived).await?;
 
     let fingerprint = shared.certificates.fingerprint();
@@ -143,40 +181,6 @@ async fn answer(shared: &Shared, request: Request<Incoming>, path: Option<&str>,
     drop(state);
     shared.announce();
     answer
-}
-
-/// The user of the ticket, which stands in a cookie or in a header (AE:1579-1588). The cookie wins.
-fn authenticate(shared: &Shared, headers: &HeaderMap, method: &str) -> Result<String, Failure> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let cookie = text("cookie").and_then(|cookies| cookies.split(';').find_map(|c| c.trim().strip_prefix("PVEAuthCookie=")));
-    let authorization = text("authorization");
-    if cookie.is_none()
-        && let Some(token) = authorization.and_then(|value| value.strip_prefix("PVEAPIToken="))
-    {
-        // No token exists yet; this is the answer to one that does not (REAL, Auth).
-        let name = token.split('=').next().unwrap_or_default();
-        let (user, token) = name.split_once('!').ok_or_else(|| Failure::unauthorized("invalid token value!"))?;
-        return Err(Failure::unauthorized(&format!("no such token '{token}' for user '{user}'")));
-    }
-    let ticket = cookie
-        .or_else(|| authorization.and_then(|value| value.strip_prefix("PVEAuthCookie=")))
-        .ok_or_else(|| Failure::unauthorized("No ticket"))?;
-    let ticket = percent_decode_str(ticket).decode_utf8_lossy();
-    let (state, now) = shared.state();
-    let lifetime = |user: &str| state.access.user(user).and_then(|user| user.ticket_lifetime);
-    let user =
-        shared.tickets.check(&ticket, now, lifetime).ok_or_else(|| Failure::unauthorized("permission denied - invalid PVE ticket"))?;
-    match state.access.user(&user) {
-        None => return Err(Failure::unauthorized(&format!("no such user ('{user}')"))),
-        Some(known) if !known.is_enabled => return Err(Failure::unauthorized(&format!("user '{user}' is disabled"))),
-        Some(_) => {}
-    }
-    // auth-20-post-missing-csrf, auth-25-get-needs-no-csrf
-    let csrf = text("csrfpreventiontoken").unwrap_or_default();
-    if method != "GET" && !shared.tickets.csrf_is_valid(csrf, &user, now) {
-        return Err(Failure::unauthorized("Permission denied - invalid csrf token"));
-    }
-    Ok(user)
 }
 
 /// The parameters of the query and of the body; the query wins (AE:940).
@@ -219,6 +223,7 @@ fn json_text(value: serde_json::Value) -> Option<String> {
         serde_json::Value::Null => None,
         serde_json::Value::Bool(yes) => Some(u8::from(yes).to_string()),
         serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Array(values) => Some(values.into_iter().filter_map(json_text).collect::<Vec<_>>().join(",")),
         other => Some(other.to_string()),
     }
 }
@@ -237,13 +242,6 @@ fn merge(in_path: Raw, sent: Raw) -> Result<Raw, Failure> {
 fn without_secrets(given: &Raw) -> Raw {
     let hide = |name: &str| matches!(name, "password" | "otp" | "tfa-challenge");
     given.iter().map(|(name, value)| (name.clone(), if hide(name) { "(secret)".to_owned() } else { value.clone() })).collect()
-}
-
-fn permit(shared: &Shared, route: &Route, given: &Raw, user: &str) -> Result<(), Failure> {
-    let Permission::Check(pattern, privilege) = route.permission else { return Ok(()) };
-    let path = routes::fill(pattern, given);
-    let (state, _) = shared.state();
-    if state.access.allows(user, &path, privilege) { Ok(()) } else { Err(Failure::forbidden(&path, &[privilege])) }
 }
 
 /// Calls go on to the node that they name. `localhost` is the one we talk to, the first.
@@ -270,8 +268,25 @@ async fn reach_node(shared: &Shared, given: &mut Raw, arrived: Moment) -> Result
     }
 }
 
+/// One of the three workers of `pvedaemon`, for which the proxy waits 30 s (slow-02-start-blocked-40s-in-prestart-hook: reads that wait
+/// for a start use them up).
+async fn reach_daemon(shared: &Shared, daemon: Daemon, arrived: Moment) -> Result<SemaphorePermit<'_>, Failure> {
+    if daemon == Daemon::Down {
+        return Err(Failure::proxy(595, "Connection refused"));
+    }
+    tokio::select! {
+        biased;
+        // The semaphore is never closed.
+        worker = shared.workers.acquire() => worker.map_err(|_| Failure::proxy(595, "Connection refused")),
+        () = shared.clock.until(arrived + PROXY_TIMEOUT) => Err(Failure::proxy(596, "Connection timed out")),
+    }
+}
+
 /// While a start is at work, reads that ask LXC wait for its end, for up to 30 s (slow-02).
-async fn wait_for_starts(shared: &Shared, blocks: Blocks, params: &params::Params, arrived: Moment) -> Result<(), Failure> {
+async fn wait_for_starts(shared: &Shared, blocks: Blocks, params: &Params, arrived: Moment) -> Result<(), Failure> {
+    if blocks == Blocks::OnItsLock {
+        return wait_for_lock(shared, params.vmid(), arrived).await;
+    }
     if blocks == Blocks::No || !shared.start_blocks_reads {
         return Ok(());
     }
@@ -287,6 +302,28 @@ async fn wait_for_starts(shared: &Shared, blocks: Blocks, params: &params::Param
             }
             if now >= limit {
                 return Err(Failure::proxy(596, "Connection timed out"));
+            }
+            state.next_due().unwrap_or(limit).min(limit)
+        };
+        tokio::select! {
+            () = shared.clock.until(due) => {}
+            _ = changed.changed() => {}
+        }
+    }
+}
+
+/// Waits for the container's lock file, for up to ten seconds (Tools.pm, `lock_file_full`).
+async fn wait_for_lock(shared: &Shared, vmid: u32, arrived: Moment) -> Result<(), Failure> {
+    let limit = arrived + 10_000;
+    let mut changed = shared.changed.subscribe();
+    loop {
+        let due = {
+            let (state, now) = shared.state();
+            if state.tasks.lock_holder(vmid).is_none() {
+                return Ok(());
+            }
+            if now >= limit {
+                return Err(Failure::died(format!("can't lock file '/run/lock/lxc/pve-config-{vmid}.lock' - got timeout")));
             }
             state.next_due().unwrap_or(limit).min(limit)
         };

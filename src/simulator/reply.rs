@@ -2,16 +2,22 @@
 //!
 //! Not here: which answer it is.
 
-use super::clock::{Moment, seconds};
+use super::{
+    clock::{Moment, seconds},
+    version::Version,
+};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Response, StatusCode,
-    body::{Bytes, Frame},
+    body::{Body as _, Bytes, Frame},
     ext::ReasonPhrase,
     header::{self, HeaderValue},
 };
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+};
 use time::{OffsetDateTime, macros::format_description};
 
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -23,6 +29,8 @@ pub enum Answer {
         data: Value,
         total: Option<u64>,
     },
+    /// Plain text, for downloads.
+    Text(String),
     /// A body that is not JSON at all, for containers that answer garbage.
     Broken(&'static str),
 }
@@ -45,7 +53,7 @@ pub struct Failure {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FailureBody {
-    /// `{"data":null,"message":…}`; since 5.2 of the HTTP server, that is in 8.4 (FACTS §1).
+    /// `{"data":null,"message":…}`; the message since 5.2 of the HTTP server, that is in 8.4 (FACTS §1).
     Json,
     /// The text itself, as of errors of the HTTP server (AE:402-412; del-21-delete-with-form-body).
     Plain,
@@ -122,11 +130,14 @@ impl Failure {
         }
     }
 
-    pub fn into_response(mut self, now: Moment, marker: Option<&str>) -> Response<Body> {
+    pub fn into_response(mut self, now: Moment, marker: Option<&str>, version: Version) -> Response<Body> {
         if let Some(marker) = marker {
             self.mark(marker);
         }
-        let mut body = Map::from_iter([("data".to_owned(), Value::Null), ("message".to_owned(), json!(self.message))]);
+        let mut body = Map::from_iter([("data".to_owned(), Value::Null)]);
+        if version >= Version::V8_4 {
+            body.insert("message".to_owned(), json!(self.message));
+        }
         if !self.errors.is_empty() {
             body.insert("errors".to_owned(), json!(self.errors));
         }
@@ -144,6 +155,7 @@ impl Answer {
     pub fn into_response(self, now: Moment) -> Response<Body> {
         let text = match self {
             Self::Broken(text) => text.to_owned(),
+            Self::Text(text) => return response(200, "OK", now, Some("text/plain"), text),
             Self::Data { data, total } => {
                 let mut body = Map::from_iter([("data".to_owned(), data)]);
                 // Left out when nothing is there (Formatter/Standard.pm:14-51).
@@ -191,8 +203,26 @@ fn http_date(now: Moment) -> String {
     OffsetDateTime::from_unix_timestamp(seconds(now)).ok().and_then(|date| date.format(format).ok()).unwrap_or_default()
 }
 
-pub fn full(text: String) -> Body {
-    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync()
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Compresses a body of more than 1024 bytes, which is what Proxmox does for those who can read it (FACTS §1).
+pub async fn gzip(response: Response<Body>) -> Response<Body> {
+    if response.body().size_hint().exact().is_none_or(|size| size <= 1024) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    // Writing into memory does not fail; if it did, the plain body would be as good.
+    match encoder.write_all(&whole).and_then(|()| encoder.finish()) {
+        Ok(packed) => {
+            parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            Response::from_parts(parts, full(packed))
+        }
+        Err(_) => Response::from_parts(parts, full(whole)),
+    }
 }
 
 /// The first half of a response's body, and then the connection breaks.
@@ -234,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_error_is_the_reason_and_the_message_keeps_its_newline() {
-        let response = Failure::died("CT 101 already running").into_response(0, None);
+        let response = Failure::died("CT 101 already running").into_response(0, None, Version::V8_4);
         assert_eq!((response.status().as_u16(), reason(&response).as_str()), (500, "CT 101 already running"));
         assert_eq!(response.headers()[header::CONNECTION], "close");
         assert_eq!(response.headers()[header::DATE], "Thu, 01 Jan 1970 00:00:00 GMT");
@@ -242,18 +272,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn before_8_4_the_reason_is_all_there_is() {
+        let response = Failure::died("CT 101 already running").into_response(0, None, Version::V7_4);
+        assert_eq!(reason(&response), "CT 101 already running");
+        assert_eq!(body(response).await, r#"{"data":null}"#);
+    }
+
+    #[tokio::test]
     async fn failed_authentication_has_an_empty_body() {
-        let response = Failure::unauthorized("No ticket").into_response(0, None);
+        let response = Failure::unauthorized("No ticket").into_response(0, None, Version::V8_4);
         assert_eq!((response.status().as_u16(), reason(&response).as_str()), (401, "No ticket"));
         assert_eq!(body(response).await, "");
     }
 
     #[tokio::test]
     async fn a_marker_is_in_every_text_of_an_error() {
-        let response = Failure::died("CT is locked (backup)").into_response(0, Some("MARK"));
+        let response = Failure::died("CT is locked (backup)").into_response(0, Some("MARK"), Version::V8_4);
         assert_eq!(reason(&response), "CT is locked (backup) MARK");
         assert!(body(response).await.contains("(backup) MARK\\n"));
-        let response = Failure::parameter("vmid", "wrong\n").into_response(0, Some("MARK"));
+        let response = Failure::parameter("vmid", "wrong\n").into_response(0, Some("MARK"), Version::V8_4);
         assert_eq!(reason(&response), "Parameter verification failed.");
         assert!(body(response).await.contains("wrong MARK\\n"));
     }

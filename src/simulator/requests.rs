@@ -1,6 +1,6 @@
 //! The log of requests, so that a test can say what was asked, and that nothing was asked that the simulator does not know.
 
-use super::params::Raw;
+use super::schema::Raw;
 use serde::Serialize;
 use std::sync::{Mutex, MutexGuard};
 

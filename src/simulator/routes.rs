@@ -1,9 +1,15 @@
-//! The table of endpoints: method, path, parameters, who may, what blocks it, and its handler. A new endpoint is one entry here
-//! and one function in [`super::api`].
+//! The table of endpoints: method, path, who may, parameters, what blocks it, and its handler. A new endpoint is one entry here, a
+//! table of parameters in [`super::schema::tables`] and one function in [`super::api`].
 
 use super::{
-    api::{Handler, access, cluster, lxc, nodes, tasks, version},
-    params::{Kind, NATURAL, Param, Raw, TEXT, optional, required},
+    access::rules::{CLUSTER_AUDIT, NODE_AUDIT, Rule, STORAGE_USE, VM_ALLOCATE, VM_AUDIT, VM_CONFIG, VM_POWER},
+    api::{Handler, access, cluster, history, lxc, nodes, storage, tasks, version},
+    schema::{
+        Raw,
+        property::Property,
+        tables::{self, NONE},
+    },
+    version::Version,
 };
 use percent_encoding::percent_decode_str;
 
@@ -11,20 +17,17 @@ pub struct Route {
     pub method: &'static str,
     /// With `{name}` for a parameter.
     pub path: &'static str,
-    pub params: &'static [Param],
-    pub permission: Permission,
-    pub blocks: Blocks,
+    pub rule: Rule,
+    /// Checked after the rule (HS:155-206).
+    pub params: &'static [Property],
     pub handler: Handler,
-}
-
-/// Who may call it. Checked before the parameters are (HS:155-206).
-pub enum Permission {
-    /// Without signing in.
-    World,
-    /// Everybody who is signed in; the handler leaves out what they may not see.
-    User,
-    /// With this privilege on this path.
-    Check(&'static str, &'static str),
+    /// The first release that has it.
+    pub since: Version,
+    /// Whether an API token may call it; some want a ticket.
+    pub takes_token: bool,
+    /// Whether `pvedaemon` answers, of which each node has three workers, instead of `pveproxy`.
+    pub is_protected: bool,
+    pub blocks: Blocks,
 }
 
 /// What a running start keeps from answering (slow-01, slow-02).
@@ -33,121 +36,101 @@ pub enum Blocks {
     No,
     OnItsContainer,
     OnAnyContainer,
+    /// Not a start alone: whatever holds the container's lock file (conc-03-config-put-while-shutdown-running).
+    OnItsLock,
 }
 
-const NODE: Param = required("node", TEXT);
-const VMID: Param = required("vmid", Kind::Vmid);
-const UPID: Param = required("upid", TEXT);
+impl Route {
+    const fn new(method: &'static str, path: &'static str, rule: Rule, params: &'static [Property], handler: Handler) -> Self {
+        Self { method, path, rule, params, handler, since: Version::V7_4, takes_token: true, is_protected: false, blocks: Blocks::No }
+    }
 
-const AUDIT: Permission = Permission::Check("/vms/{vmid}", "VM.Audit");
-const POWER: Permission = Permission::Check("/vms/{vmid}", "VM.PowerMgmt");
+    const fn since(mut self, version: Version) -> Self {
+        self.since = version;
+        self
+    }
 
-const fn route(method: &'static str, path: &'static str, permission: Permission, params: &'static [Param], handler: Handler) -> Route {
-    Route { method, path, params, permission, blocks: Blocks::No, handler }
+    const fn wants_ticket(mut self) -> Self {
+        self.takes_token = false;
+        self
+    }
+
+    const fn protected(mut self) -> Self {
+        self.is_protected = true;
+        self
+    }
+
+    const fn blocks(mut self, blocks: Blocks) -> Self {
+        self.blocks = blocks;
+        self
+    }
 }
 
-const fn blocked(blocks: Blocks, mut route: Route) -> Route {
-    route.blocks = blocks;
-    route
+const fn get(path: &'static str, rule: Rule, params: &'static [Property], handler: Handler) -> Route {
+    Route::new("GET", path, rule, params, handler)
+}
+
+const fn post(path: &'static str, rule: Rule, params: &'static [Property], handler: Handler) -> Route {
+    Route::new("POST", path, rule, params, handler)
+}
+
+const fn put(path: &'static str, rule: Rule, params: &'static [Property], handler: Handler) -> Route {
+    Route::new("PUT", path, rule, params, handler)
+}
+
+const fn delete(path: &'static str, rule: Rule, params: &'static [Property], handler: Handler) -> Route {
+    Route::new("DELETE", path, rule, params, handler)
 }
 
 pub static ROUTES: &[Route] = &[
-    route("GET", "/version", Permission::User, &[], version::version),
+    get("/version", Rule::SignedIn, NONE, version::version),
     // access
-    route("GET", "/access/domains", Permission::World, &[], access::domains),
-    route("GET", "/access/ticket", Permission::World, &[], access::ticket_dummy),
-    route(
-        "POST",
-        "/access/ticket",
-        Permission::World,
-        &[
-            required("username", Kind::Text { most: 64 }),
-            required("password", TEXT),
-            optional("realm", Kind::Realm),
-            optional("otp", TEXT),
-            optional("tfa-challenge", TEXT),
-            optional("new-format", Kind::Boolean),
-            optional("path", Kind::Text { most: 64 }),
-            optional("privs", Kind::Text { most: 64 }),
-        ],
-        access::ticket,
-    ),
-    route("GET", "/access/permissions", Permission::User, &[optional("path", TEXT), optional("userid", TEXT)], access::permissions),
+    get("/access/domains", Rule::World, NONE, access::domains),
+    get("/access/ticket", Rule::World, NONE, access::ticket_dummy),
+    post("/access/ticket", Rule::World, tables::access::CREATE_TICKET, access::ticket).protected().wants_ticket(),
+    get("/access/permissions", Rule::SignedIn, tables::access::PERMISSIONS, access::permissions),
     // cluster
-    route(
-        "GET",
-        "/cluster/resources",
-        Permission::User,
-        &[optional("type", Kind::Choice(&["vm", "storage", "node", "sdn"]))],
-        cluster::resources,
-    ),
-    route("GET", "/cluster/tasks", Permission::User, &[], cluster::tasks),
+    get("/cluster/resources", Rule::SignedIn, tables::cluster::RESOURCES, cluster::resources),
+    get("/cluster/status", CLUSTER_AUDIT, NONE, cluster::status).protected(),
+    get("/cluster/options", Rule::SignedIn, NONE, cluster::options),
+    get("/cluster/nextid", Rule::SignedIn, tables::cluster::NEXTID, cluster::nextid),
+    get("/cluster/tasks", Rule::SignedIn, NONE, cluster::tasks),
     // nodes
-    route("GET", "/nodes", Permission::User, &[], nodes::nodes),
-    route(
-        "GET",
-        "/nodes/{node}/tasks",
-        Permission::User,
-        &[
-            NODE,
-            optional("start", NATURAL),
-            optional("limit", NATURAL),
-            optional("userfilter", TEXT),
-            optional("typefilter", TEXT),
-            optional("vmid", Kind::Vmid),
-            optional("errors", Kind::Boolean),
-            optional("source", Kind::Choice(&["archive", "active", "all"])),
-            optional("since", NATURAL),
-            optional("until", NATURAL),
-        ],
-        tasks::list,
-    ),
-    route("GET", "/nodes/{node}/tasks/{upid}/status", Permission::User, &[NODE, UPID], tasks::status),
-    route(
-        "GET",
-        "/nodes/{node}/tasks/{upid}/log",
-        Permission::User,
-        &[NODE, UPID, optional("start", NATURAL), optional("limit", NATURAL), optional("download", Kind::Boolean)],
-        tasks::log,
-    ),
-    route("DELETE", "/nodes/{node}/tasks/{upid}", Permission::User, &[NODE, UPID], tasks::abort),
+    get("/nodes", Rule::SignedIn, NONE, nodes::nodes),
+    get("/nodes/{node}/status", NODE_AUDIT, tables::nodes::STATUS, nodes::status),
+    get("/nodes/{node}/rrddata", NODE_AUDIT, tables::nodes::RRDDATA, history::node).protected(),
+    get("/nodes/{node}/network", Rule::SignedIn, tables::nodes::NETWORK, nodes::network),
+    get("/nodes/{node}/storage", Rule::SignedIn, tables::storage::LIST, storage::list).protected(),
+    get("/nodes/{node}/storage/{storage}/status", STORAGE_USE, tables::storage::STATUS, storage::status).protected(),
+    get("/nodes/{node}/storage/{storage}/content", STORAGE_USE, tables::storage::CONTENT, storage::content).protected(),
+    get("/nodes/{node}/tasks", Rule::SignedIn, tables::tasks::LIST, tasks::list),
+    get("/nodes/{node}/tasks/{upid}/status", Rule::SignedIn, tables::tasks::STATUS, tasks::status).protected(),
+    get("/nodes/{node}/tasks/{upid}/log", Rule::SignedIn, tables::tasks::LOG, tasks::log).protected(),
+    delete("/nodes/{node}/tasks/{upid}", Rule::SignedIn, tables::tasks::ABORT, tasks::abort).protected(),
     // containers
-    blocked(Blocks::OnAnyContainer, route("GET", "/nodes/{node}/lxc", Permission::User, &[NODE], lxc::list)),
-    blocked(Blocks::OnItsContainer, route("GET", "/nodes/{node}/lxc/{vmid}/status/current", AUDIT, &[NODE, VMID], lxc::status_current)),
-    route(
-        "GET",
-        "/nodes/{node}/lxc/{vmid}/config",
-        AUDIT,
-        &[NODE, VMID, optional("current", Kind::Boolean), optional("snapshot", Kind::Text { most: 40 })],
-        lxc::config,
-    ),
-    route(
-        "POST",
-        "/nodes/{node}/lxc/{vmid}/status/start",
-        POWER,
-        &[NODE, VMID, optional("skiplock", Kind::Boolean), optional("debug", Kind::Boolean)],
-        lxc::start,
-    ),
-    route(
-        "POST",
-        "/nodes/{node}/lxc/{vmid}/status/stop",
-        POWER,
-        &[NODE, VMID, optional("skiplock", Kind::Boolean), optional("overrule-shutdown", Kind::Boolean)],
-        lxc::stop,
-    ),
-    route(
-        "POST",
-        "/nodes/{node}/lxc/{vmid}/status/shutdown",
-        POWER,
-        &[NODE, VMID, optional("timeout", NATURAL), optional("forceStop", Kind::Boolean)],
-        lxc::shutdown,
-    ),
-    route("POST", "/nodes/{node}/lxc/{vmid}/status/reboot", POWER, &[NODE, VMID, optional("timeout", NATURAL)], lxc::reboot),
+    get("/nodes/{node}/lxc", Rule::SignedIn, tables::lxc::LIST, lxc::list).protected().blocks(Blocks::OnAnyContainer),
+    post("/nodes/{node}/lxc", Rule::SignedIn, tables::lxc::CREATE, lxc::create).protected(),
+    delete("/nodes/{node}/lxc/{vmid}", VM_ALLOCATE, tables::lxc::DESTROY, lxc::destroy).protected(),
+    get("/nodes/{node}/lxc/{vmid}/status/current", VM_AUDIT, tables::lxc::STATUS_CURRENT, lxc::status_current)
+        .protected()
+        .blocks(Blocks::OnItsContainer),
+    get("/nodes/{node}/lxc/{vmid}/config", VM_AUDIT, tables::lxc::CONFIG, lxc::config),
+    put("/nodes/{node}/lxc/{vmid}/config", VM_CONFIG, tables::lxc::UPDATE_CONFIG, lxc::update_config).protected().blocks(Blocks::OnItsLock),
+    get("/nodes/{node}/lxc/{vmid}/pending", VM_AUDIT, tables::lxc::PENDING, lxc::pending),
+    get("/nodes/{node}/lxc/{vmid}/interfaces", VM_AUDIT, tables::lxc::INTERFACES, lxc::interfaces).protected().since(Version::V8_4),
+    get("/nodes/{node}/lxc/{vmid}/rrddata", VM_AUDIT, tables::lxc::RRDDATA, history::container).protected(),
+    get("/nodes/{node}/lxc/{vmid}/feature", VM_AUDIT, tables::lxc::FEATURE, lxc::feature).protected(),
+    get("/nodes/{node}/lxc/{vmid}/snapshot", VM_AUDIT, tables::lxc::SNAPSHOTS, lxc::snapshots).protected(),
+    post("/nodes/{node}/lxc/{vmid}/status/start", VM_POWER, tables::lxc::START, lxc::start).protected(),
+    post("/nodes/{node}/lxc/{vmid}/status/stop", VM_POWER, tables::lxc::STOP, lxc::stop).protected(),
+    post("/nodes/{node}/lxc/{vmid}/status/shutdown", VM_POWER, tables::lxc::SHUTDOWN, lxc::shutdown).protected(),
+    post("/nodes/{node}/lxc/{vmid}/status/reboot", VM_POWER, tables::lxc::REBOOT, lxc::reboot).protected(),
 ];
 
 /// Finds the route of a path below `/api2/json`, with the parameters that stand in the path.
-pub fn find(method: &str, path: &str) -> Option<(&'static Route, Raw)> {
-    ROUTES.iter().filter(|route| route.method == method).find_map(|route| Some((route, match_path(route.path, path)?)))
+pub fn find(method: &str, path: &str, version: Version) -> Option<(&'static Route, Raw)> {
+    let known = ROUTES.iter().filter(|route| route.method == method && route.since <= version);
+    known.into_iter().find_map(|route| Some((route, match_path(route.path, path)?)))
 }
 
 fn match_path(pattern: &str, path: &str) -> Option<Raw> {
@@ -160,7 +143,12 @@ fn match_path(pattern: &str, path: &str) -> Option<Raw> {
     for (pattern, part) in patterns.into_iter().zip(parts) {
         match pattern.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             Some(name) => {
-                found.insert(name.to_owned(), percent_decode_str(part).decode_utf8_lossy().into_owned());
+                let value = percent_decode_str(part).decode_utf8_lossy().into_owned();
+                // What has a blank in it is no parameter of a path (RESTHandler.pm, `map_path_to_methods`).
+                if value.is_empty() || value.contains(char::is_whitespace) {
+                    return None;
+                }
+                found.insert(name.to_owned(), value);
             }
             None if pattern == part => {}
             None => return None,
@@ -169,24 +157,25 @@ fn match_path(pattern: &str, path: &str) -> Option<Raw> {
     Some(found)
 }
 
-/// Puts a path's parameters into a pattern such as `/vms/{vmid}`.
-pub fn fill(pattern: &str, params: &Raw) -> String {
-    params.iter().fold(pattern.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_path_gives_its_parameters() {
-        let (route, params) = find("GET", "/nodes/pve1/tasks/UPID%3Apve1%3A0%3A/status").unwrap();
+        let (route, params) = find("GET", "/nodes/pve1/tasks/UPID%3Apve1%3A0%3A/status", Version::V8_4).unwrap();
         assert_eq!(route.path, "/nodes/{node}/tasks/{upid}/status");
         assert_eq!(params["upid"], "UPID:pve1:0:");
-        assert_eq!(fill("/nodes/{node}", &params), "/nodes/pve1");
-        assert!(find("GET", "/nodes/pve1/lxc/").is_some());
-        assert!(find("POST", "/version").is_none());
-        assert!(find("GET", "/nosuch").is_none());
+        assert!(find("GET", "/nodes/pve1/lxc/", Version::V8_4).is_some());
+        for (method, path) in [("POST", "/version"), ("GET", "/nosuch"), ("GET", "/nodes/pve1/lxc/1%200/config")] {
+            assert!(find(method, path, Version::V8_4).is_none(), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_unknown_before_the_release_that_brought_it() {
+        let is_known = |version| find("GET", "/nodes/pve1/lxc/101/interfaces", version).is_some();
+        assert_eq!([Version::V7_4, Version::V8_4, Version::V9_2].map(is_known), [false, true, true]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{
     clock::Moment,
     state::{Container, Process, State},
     usage::{Usage, cpus, usage},
+    version::Version,
 };
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -67,8 +68,13 @@ impl State {
     }
 
     fn sample_at(&mut self, at: Moment) {
-        let online: Vec<_> = self.nodes.iter().filter(|node| node.is_online).map(|node| node.name).collect();
-        let rows = self.containers.values().filter(|c| online.contains(&c.node)).map(|c| (c.vmid, sampled(c, at))).collect();
+        let online: Vec<_> = self.nodes.iter().filter(|node| node.is_online).map(|node| node.name.as_str()).collect();
+        let rows = self
+            .containers
+            .values()
+            .filter(|c| online.contains(&c.node.as_str()))
+            .map(|c| (c.vmid, sampled(c, self.version, at)))
+            .collect();
         self.samples.taken.push_back(Sample { at, rows });
         while self.samples.taken.len() > 3 {
             self.samples.taken.pop_front();
@@ -76,19 +82,25 @@ impl State {
     }
 }
 
-fn sampled(container: &Container, at: Moment) -> Map<String, Value> {
+fn sampled(container: &Container, version: Version, at: Moment) -> Map<String, Value> {
     let Usage { cpu, mem, maxmem, disk, maxdisk, netin, netout, diskread, diskwrite, uptime, .. } = usage(container, at);
     let status = match container.process {
         Process::Running { .. } => "running",
         Process::Stopped => "stopped",
     };
     // basic-04-cluster-resources
-    let row = json!({
+    let mut row = json!({
         "status": status, "name": container.name(), "template": u8::from(container.config.is_set("template")),
         "maxcpu": cpus(container), "cpu": cpu, "maxmem": maxmem, "mem": mem, "maxdisk": maxdisk, "disk": disk,
         "netin": netin, "netout": netout, "diskread": diskread, "diskwrite": diskwrite, "uptime": uptime,
     });
-    if let Value::Object(row) = row { row } else { Map::new() }
+    if version >= Version::V9_2 {
+        // What the host needs for it; 0 for containers (API2Tools.pm:113).
+        row["memhost"] = json!(0);
+    }
+    let Value::Object(mut row) = row else { return Map::new() };
+    row.extend(container.sample.clone());
+    row
 }
 
 #[cfg(test)]
@@ -104,9 +116,8 @@ mod tests {
 
     #[test]
     fn a_change_is_seen_up_to_ten_seconds_later_and_then_flips() {
-        let mut state = State::demo();
+        let mut state = State::demo(T).unwrap();
         state.samples.lag = 2_000;
-        state.wake(T);
         state.set_process(103, Process::Running { pid: 1, since: T });
         assert_eq!(status_of_web(&mut state, T + 9_000), "stopped");
         assert_eq!(status_of_web(&mut state, T + 9_000), "stopped");
@@ -118,8 +129,7 @@ mod tests {
 
     #[test]
     fn a_sample_is_of_its_own_moment_even_when_taken_late() {
-        let mut state = State::demo();
-        state.wake(T);
+        let mut state = State::demo(T).unwrap();
         state.begin_task(T + 5_000, "pve1", 103, "root@pam", super::super::lifecycle::Work::Start { skiplock: false });
         assert_eq!(status_of_web(&mut state, T + 3_600_000), "running");
         state.begin_task(T + 3_605_000, "pve1", 103, "root@pam", super::super::lifecycle::Work::Stop { skiplock: false, overrule: false });

@@ -3,13 +3,16 @@
 use super::{
     clock::{Clock, Moment},
     faults::Faults,
+    file::{File, FileError},
     requests::Requests,
     state::State,
     tickets::Tickets,
     tls::Certificates,
 };
 use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+const POISONED: &str = "a handler of the simulator panicked, its state cannot be trusted";
 
 pub struct Shared {
     pub clock: Clock,
@@ -19,8 +22,11 @@ pub struct Shared {
     pub requests: Requests,
     pub certificates: Arc<Certificates>,
     pub marker: Option<String>,
+    worker_lag: Moment,
     pub has_control: bool,
     pub start_blocks_reads: bool,
+    /// Those of `pvedaemon`.
+    pub workers: Semaphore,
     /// Counts whatever somebody may be waiting for.
     pub changed: watch::Sender<u64>,
     /// What the server is told to be.
@@ -39,7 +45,8 @@ pub enum Phase {
 
 pub struct Parts {
     pub clock: Clock,
-    pub state: State,
+    pub file: File,
+    pub worker_lag: Moment,
     pub tickets: Tickets,
     pub certificates: Arc<Certificates>,
     pub marker: Option<String>,
@@ -48,27 +55,44 @@ pub struct Parts {
 }
 
 impl Shared {
-    pub fn new(parts: Parts) -> Self {
-        let Parts { clock, state, tickets, certificates, marker, has_control, start_blocks_reads } = parts;
-        Self {
+    pub fn new(parts: Parts) -> Result<Self, FileError> {
+        let Parts { clock, file, worker_lag, tickets, certificates, marker, has_control, start_blocks_reads } = parts;
+        let shared = Self {
             clock,
-            state: Mutex::new(state),
+            state: Mutex::default(),
             tickets,
             faults: Faults::default(),
             requests: Requests::default(),
             certificates,
             marker,
+            worker_lag,
             has_control,
             start_blocks_reads,
+            workers: Semaphore::new(3),
             changed: watch::Sender::new(0),
             wanted: watch::Sender::new(Phase::Listening),
             phase: watch::Sender::new(Phase::Listening),
+        };
+        shared.load(file)?;
+        Ok(shared)
+    }
+
+    /// Begins another state. Tickets stay good for the users that it has.
+    pub fn load(&self, file: File) -> Result<(), FileError> {
+        if let Some(now) = file.now {
+            self.clock.set(now * 1000);
         }
+        let mut next = file.into_state(self.clock.now())?;
+        next.tasks.marker.clone_from(&self.marker);
+        next.samples.lag = self.worker_lag;
+        *self.state.lock().expect(POISONED) = next;
+        self.announce();
+        Ok(())
     }
 
     /// The state as it is now, with the moment that now is.
     pub fn state(&self) -> (MutexGuard<'_, State>, Moment) {
-        let mut state = self.state.lock().expect("a handler of the simulator panicked, its state cannot be trusted");
+        let mut state = self.state.lock().expect(POISONED);
         let now = self.clock.now();
         state.settle(now);
         (state, now)

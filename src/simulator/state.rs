@@ -5,17 +5,28 @@
 use super::{
     access::Access,
     clock::Moment,
-    config::Config,
+    config::{Config, World, change::apply_pending},
+    create, destroy,
     lifecycle::{self, Work},
     samples::Samples,
+    step::Step,
+    storage::{self, Disks, Storage},
+    surroundings::Surroundings,
     tasks::{Effect, Ended, Phase, Tasks},
+    version::Version,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Everything the simulator knows. [`State::demo`] makes the one that the demo and most tests use.
+/// Everything the simulator knows. It begins as a [`super::File`].
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    pub(super) name: &'static str,
+    pub(super) version: Version,
+    /// Absent: one node, and no cluster.
+    pub(super) cluster: Option<String>,
+    /// `datacenter.cfg`, as `GET /cluster/options` gives it.
+    pub(super) options: Map<String, Value>,
     pub(super) nodes: Vec<Node>,
     pub(super) storages: Vec<Storage>,
     pub(super) containers: BTreeMap<u32, Container>,
@@ -23,51 +34,61 @@ pub struct State {
     pub(super) access: Access,
     pub(super) tasks: Tasks,
     pub(super) samples: Samples,
-    /// Work the HA manager has accepted and not yet begun.
+    /// How the next task ends, whatever it is, where a fault wants that.
+    pub(super) fails_next: Option<String>,
+    /// How many times longer tasks take; 0 and 1 are as measured.
+    pub(super) slowness: f64,
+    /// Work that somebody has accepted and not yet begun: the HA manager, or a task that starts a container when it ends.
     pub(super) appointments: Vec<Appointment>,
 }
 
 #[derive(Debug, Clone)]
 pub struct Node {
-    pub name: &'static str,
+    pub name: String,
     pub is_online: bool,
     pub cpus: u32,
     pub memory: u64,
     pub disk: u64,
     pub booted: Moment,
+    /// Its network interfaces, as `GET …/network` gives them.
+    pub network: Vec<Map<String, Value>>,
 }
 
-#[derive(Debug, Clone)]
-pub struct Storage {
-    pub name: &'static str,
-    pub plugin: &'static str,
-    pub content: &'static str,
-    pub is_shared: bool,
-    pub size: u64,
-    pub used: u64,
+impl Node {
+    /// Its own address: that of its first interface that has one.
+    pub fn address(&self) -> Option<&str> {
+        self.network.iter().find_map(|interface| interface.get("address")?.as_str())
+    }
+
+    /// Seconds since it was booted.
+    pub fn uptime(&self, now: Moment) -> i64 {
+        super::clock::seconds(now - self.booted).max(0)
+    }
 }
 
 /// A QEMU guest, which is there so that clients have to filter.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
     pub vmid: u32,
-    pub name: &'static str,
-    pub node: &'static str,
+    pub name: String,
+    pub node: String,
 }
 
 #[derive(Debug, Clone)]
 pub struct Container {
     pub vmid: u32,
-    pub node: &'static str,
+    pub node: String,
     pub config: Config,
     pub process: Process,
     /// LXC is at work on its start: reads that ask LXC about it block (slow-01, slow-02).
     pub is_starting: bool,
     pub habit: Habit,
     /// The HA manager's state of it, where it is managed.
-    pub ha: Option<&'static str>,
+    pub ha: Option<String>,
     /// How busy it is, from 0 to 1.
     pub load: f64,
+    /// What the first sample of `/cluster/resources` says in the place of the truth.
+    pub sample: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +102,7 @@ pub enum Process {
 }
 
 /// Stopped or running: there is nothing in between (life-01-start-timeline).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It runs.
@@ -101,8 +122,10 @@ impl Status {
 }
 
 /// What goes wrong with a container, every time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Habit {
+    #[default]
     Obeys,
     RefusesToStart,
     IgnoresShutdown,
@@ -122,15 +145,39 @@ pub enum Habit {
 pub struct Appointment {
     pub at: Moment,
     pub vmid: u32,
+    pub user: String,
     pub work: Work,
 }
 
 impl Container {
+    /// One that has just been asked for.
+    pub fn new(vmid: u32, node: &str, config: Config) -> Self {
+        Self {
+            vmid,
+            node: node.to_owned(),
+            config,
+            process: Process::Stopped,
+            is_starting: false,
+            habit: Habit::Obeys,
+            ha: None,
+            load: 0.05,
+            sample: Map::new(),
+        }
+    }
+
+    pub fn as_target(&self) -> destroy::Target<'_> {
+        destroy::Target { config: &self.config, is_running: self.is_running(), is_managed: self.ha.is_some() }
+    }
+
     pub fn status(&self) -> Status {
         match self.process {
             Process::Stopped => Status::Stopped,
             Process::Running { .. } => Status::Running,
         }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.status() == Status::Running
     }
 
     pub fn name(&self) -> String {
@@ -143,19 +190,6 @@ impl Container {
 }
 
 impl State {
-    /// Brings the state to life at a moment: the demo writes its times as differences to it.
-    pub fn wake(&mut self, now: Moment) {
-        for node in &mut self.nodes {
-            node.booted += now;
-        }
-        for container in self.containers.values_mut() {
-            if let Process::Running { since, .. } = &mut container.process {
-                *since += now;
-            }
-        }
-        self.refresh_samples(now);
-    }
-
     /// A node by its name.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name)
@@ -214,27 +248,30 @@ impl State {
         }
     }
 
-    /// The local resource manager does the work as root, on the container's node.
-    fn keep_appointment(&mut self, Appointment { vmid, work, .. }: Appointment, at: Moment) {
-        if let Some(node) = self.containers.get(&vmid).map(|container| container.node) {
-            self.begin_task(at, node, vmid, super::access::ROOT, work);
+    /// Begins the work on the container's node.
+    fn keep_appointment(&mut self, Appointment { vmid, user, work, .. }: Appointment, at: Moment) {
+        if let Some(node) = self.containers.get(&vmid).map(|container| container.node.clone()) {
+            self.begin_task(at, &node, vmid, &user, work);
         }
     }
 
     /// Makes a task and begins it, or lets it wait for the container's lock. Gives its UPID.
-    pub fn begin_task(&mut self, now: Moment, node: &'static str, vmid: u32, user: &str, work: Work) -> String {
+    pub fn begin_task(&mut self, now: Moment, node: &str, vmid: u32, user: &str, work: Work) -> String {
         if let Work::Stop { overrule: true, .. } = work {
             for index in 0..self.tasks.list.len() {
                 let task = &self.tasks.list[index];
-                if task.vmid == vmid && task.work.kind() == "vzshutdown" {
+                if task.vmid() == vmid && task.kind == "vzshutdown" {
                     self.abort_task(index, now);
                 }
             }
         }
         let booted = self.node(node).map_or(now, |node| node.booted);
+        let fails = self.fails_next.take();
         let is_free = !work.locks() || self.tasks.lock_holder(vmid).is_none();
         let index = self.tasks.add(now, booted, node, vmid, user, work);
-        if is_free {
+        if let Some(exit) = fails {
+            self.tasks.list[index].phase = Phase::Working { steps: VecDeque::from([(now + 400, Effect::End(exit))]) };
+        } else if is_free {
             self.start_working(index, now);
         } else {
             // Ten seconds, then it gives up (Tools.pm, lock_file_full; conc-03).
@@ -245,10 +282,34 @@ impl State {
         self.tasks.list[index].upid.clone()
     }
 
+    /// The cluster as somebody finds it who wants to make a container.
+    pub fn site<'a>(
+        &'a self,
+        node: &'a str,
+        vmid: u32,
+        world: &'a World<'a>,
+        has_pool: &'a dyn Fn(&str) -> bool,
+        now: Moment,
+    ) -> create::Site<'a> {
+        let container = self.containers.get(&vmid).map(|container| create::Guest {
+            node: &container.node,
+            config: Some(&container.config),
+            is_running: container.is_running(),
+        });
+        let machine = || self.machines.iter().find(|machine| machine.vmid == vmid);
+        let guest = container.or_else(|| machine().map(|machine| create::Guest { node: &machine.node, config: None, is_running: true }));
+        create::Site { node, storages: &self.storages, guest, has_pool, now: super::clock::seconds(now), world }
+    }
+
     fn start_working(&mut self, index: usize, now: Moment) {
-        let task = &self.tasks.list[index];
-        let steps = lifecycle::plan(self.container_on(task.node, task.vmid), task.node, task.vmid, &task.work);
-        let steps: VecDeque<_> = steps.into_iter().map(|(after, effect)| (now + after, effect)).collect();
+        let task = &mut self.tasks.list[index];
+        let Some(work) = task.work.take() else { return };
+        let (node, vmid) = (task.node.clone(), task.vmid());
+        let (steps, when_aborted) = lifecycle::plan(self, &node, vmid, work, now);
+        self.tasks.list[index].when_aborted = when_aborted;
+        let factor = if self.slowness > 0.0 { self.slowness } else { 1.0 };
+        let later = |after: Moment| now + (after as f64 * factor) as Moment;
+        let steps: VecDeque<_> = steps.into_iter().map(|(after, effect)| (later(after), effect)).collect();
         self.tasks.list[index].phase = Phase::Working { steps };
         // What begins at once is seen by whoever asks next.
         while self.tasks.list[index].due().is_some_and(|due| due <= now) {
@@ -257,7 +318,7 @@ impl State {
     }
 
     fn run_task(&mut self, index: usize, at: Moment) {
-        let vmid = self.tasks.list[index].vmid;
+        let vmid = self.tasks.list[index].vmid();
         let effect = match &mut self.tasks.list[index].phase {
             Phase::Waiting { .. } => Some(Effect::End(format!("can't lock file '/run/lock/lxc/pve-config-{vmid}.lock' - got timeout"))),
             Phase::Working { steps } => steps.pop_front().map(|(_, effect)| effect),
@@ -266,33 +327,101 @@ impl State {
         match effect {
             Some(Effect::Log(line)) => self.tasks.list[index].log.push(line),
             Some(Effect::Complain(line)) => self.tasks.complain(index, &line),
-            Some(Effect::StartBegins) => self.set_starting(vmid, true),
+            Some(Effect::StartBegins) => {
+                self.set_starting(vmid, true);
+                let complaints = self.apply_pending(vmid);
+                self.tasks.list[index].log.extend(complaints);
+            }
             Some(Effect::Started) => {
                 let pid = self.tasks.next_pid();
                 self.set_starting(vmid, false);
                 self.set_process(vmid, Process::Running { pid, since: at });
             }
-            Some(Effect::Stopped) => self.set_process(vmid, Process::Stopped),
+            Some(Effect::Stopped) => self.stop(vmid),
+            Some(Effect::Step(step)) => self.take(step, index, at),
             Some(Effect::HandOver { after, work, ha }) => {
                 if let Some(container) = self.containers.get_mut(&vmid) {
-                    container.ha = Some(ha);
+                    container.ha = Some(ha.to_owned());
                 }
-                self.appointments.push(Appointment { at: at + after, vmid, work });
+                // The local resource manager does it as root.
+                let user = super::access::ROOT.to_owned();
+                self.appointments.push(Appointment { at: at + after, vmid, user, work });
             }
             Some(Effect::End(exit)) => self.end_task(index, at, &exit),
             None => {}
         }
     }
 
+    /// A container that has stopped takes over what was pending (lxc-pve-poststop-hook:57).
+    fn stop(&mut self, vmid: u32) {
+        self.set_process(vmid, Process::Stopped);
+        // What does not work stays pending, and nobody is told.
+        self.apply_pending(vmid);
+    }
+
+    /// Puts pending changes in force. Gives what did not work, which stays pending.
+    fn apply_pending(&mut self, vmid: u32) -> Vec<String> {
+        let Some(node) = self.containers.get(&vmid).map(|container| container.node.clone()) else { return Vec::new() };
+        let around = Surroundings::of(self, &node, vmid);
+        let (now, version) = (0, self.version);
+        let Some(container) = self.containers.get_mut(&vmid) else { return Vec::new() };
+        let mut disks = Disks { storages: &mut self.storages, node: &node, now, version, log: Vec::new() };
+        around.with(|world| apply_pending(&mut container.config, world, &mut disks))
+    }
+
+    /// Takes a step of a task that creates or destroys a container.
+    fn take(&mut self, step: Step, index: usize, at: Moment) {
+        let (vmid, user) = (self.tasks.list[index].vmid(), self.tasks.list[index].user.clone());
+        let container = self.containers.get_mut(&vmid);
+        match step {
+            Step::Log(line) => self.tasks.list[index].log.push(line),
+            Step::Place(volume) => {
+                let name = storage::split_volid(&volume.volid).map(|(name, _)| name.to_owned());
+                if let Some(storage) = self.storages.iter_mut().find(|storage| Some(&storage.name) == name.as_ref()) {
+                    storage.add(volume);
+                }
+            }
+            Step::Remove(volid) => {
+                for storage in &mut self.storages {
+                    storage.volumes.retain(|volume| volume.volid != volid);
+                }
+            }
+            Step::Write(text) => {
+                if let Some(container) = container {
+                    container.config = Config::parse(text);
+                }
+            }
+            Step::RemoveConfig => {
+                self.containers.remove(&vmid);
+            }
+            Step::Join(pool) => self.access.add_to_pool(vmid, &pool),
+            Step::ForgetAccess => self.access.forget_guest(vmid),
+            Step::Stop => self.stop(vmid),
+            Step::Manage(state) => {
+                if let Some(container) = container {
+                    container.ha = Some(state.to_owned());
+                }
+            }
+            Step::Unmanage => {
+                if let Some(container) = container {
+                    container.ha = None;
+                }
+            }
+            // Once this task has ended (create-18d-start-1-tasks-list).
+            Step::Start => self.appointments.push(Appointment { at: at + 20, vmid, user, work: Work::Start { skiplock: false } }),
+            Step::End(exit) => self.end_task(index, at, &exit),
+        }
+    }
+
     fn end_task(&mut self, index: usize, at: Moment, exit: &str) {
         let task = &self.tasks.list[index];
-        let (vmid, held_lock) = (task.vmid, task.holds_lock());
+        let (vmid, held_lock) = (task.vmid(), task.holds_lock());
         self.tasks.end(index, Ended { at, exit: exit.to_owned() });
         if !held_lock {
             return;
         }
         self.set_starting(vmid, false);
-        if let Some(next) = self.tasks.list.iter().position(|task| task.vmid == vmid && matches!(task.phase, Phase::Waiting { .. })) {
+        if let Some(next) = self.tasks.list.iter().position(|task| task.vmid() == vmid && matches!(task.phase, Phase::Waiting { .. })) {
             self.tasks.list[next].log.push(" OK".to_owned());
             self.start_working(next, at);
         }
@@ -302,10 +431,13 @@ impl State {
     /// leaves no last line; others end as interrupted (REAL, Tasks).
     pub fn abort_task(&mut self, index: usize, now: Moment) {
         let task = &mut self.tasks.list[index];
-        let (after, exit) = if task.work.kind() == "vzshutdown" { (5_000, "unexpected status") } else { (1_000, "received interrupt") };
+        let (after, exit) = if task.kind == "vzshutdown" { (5_000, "unexpected status") } else { (1_000, "received interrupt") };
+        let cleaning = std::mem::take(&mut task.when_aborted).into_iter().map(|step| (now + after, Effect::Step(step)));
         match &mut task.phase {
             Phase::Waiting { .. } => self.end_task(index, now, "received interrupt"),
-            Phase::Working { steps } => *steps = VecDeque::from([(now + after, Effect::End(exit.to_owned()))]),
+            Phase::Working { steps } => {
+                *steps = cleaning.chain([(now + after, Effect::End(exit.to_owned()))]).collect();
+            }
             Phase::Ended(_) => {}
         }
     }
@@ -330,9 +462,7 @@ mod tests {
     const T: Moment = 1_795_368_389_000;
 
     fn demo() -> State {
-        let mut state = State::demo();
-        state.wake(T);
-        state
+        State::demo(T).unwrap()
     }
 
     fn vmid(state: &State, name: &str) -> u32 {
@@ -341,8 +471,8 @@ mod tests {
 
     fn start(state: &mut State, name: &str) -> (u32, usize) {
         let vmid = vmid(state, name);
-        let node = state.containers[&vmid].node;
-        let upid = state.begin_task(T, node, vmid, "alice@pve", Work::Start { skiplock: false });
+        let node = state.containers[&vmid].node.clone();
+        let upid = state.begin_task(T, &node, vmid, "alice@pve", Work::Start { skiplock: false });
         (vmid, state.tasks.position(&upid).unwrap())
     }
 
@@ -435,8 +565,8 @@ mod tests {
     fn an_ha_managed_container_moves_after_its_task_is_done() {
         let mut state = demo();
         let vmid = vmid(&state, "ha-managed");
-        let node = state.containers[&vmid].node;
-        let upid = state.begin_task(T, node, vmid, "root@pam", Work::HaStop);
+        let node = state.containers[&vmid].node.clone();
+        let upid = state.begin_task(T, &node, vmid, "root@pam", Work::HaStop);
         state.settle(T + 2_000);
         assert_eq!(state.tasks.find(&upid).unwrap().exit(), Some("OK"));
         assert_eq!(state.containers[&vmid].status(), Status::Running);

@@ -5,6 +5,7 @@
 use super::{
     clock::{Moment, seconds},
     lifecycle::Work,
+    step::Step,
 };
 use std::collections::VecDeque;
 
@@ -23,15 +24,22 @@ pub struct Tasks {
 #[derive(Debug, Clone)]
 pub struct Task {
     pub upid: String,
-    pub node: &'static str,
-    pub vmid: u32,
+    pub node: String,
+    /// Its type, such as `vzstart`.
+    pub kind: String,
+    /// What it is about: the vmid for a container's task.
+    pub id: String,
     pub user: String,
     pub pid: u32,
     pub pstart: i64,
     pub started: Moment,
-    pub work: Work,
+    /// Whether it holds the container's lock file while it works.
+    pub locks: bool,
+    pub work: Option<Work>,
     pub log: Vec<String>,
     pub phase: Phase,
+    /// What is left to do when it is stopped from outside.
+    pub when_aborted: Vec<Step>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,6 +70,8 @@ pub enum Effect {
     StartBegins,
     Started,
     Stopped,
+    /// Of a task that creates or destroys a container.
+    Step(Step),
     /// The HA manager takes over, and its node does the work a while later.
     HandOver {
         after: Moment,
@@ -94,8 +104,13 @@ impl Task {
         }
     }
 
+    /// The container it is about; 0, which none has, where it is about something else.
+    pub fn vmid(&self) -> u32 {
+        self.id.parse().unwrap_or(0)
+    }
+
     pub fn holds_lock(&self) -> bool {
-        self.work.locks() && matches!(self.phase, Phase::Working { .. })
+        self.locks && matches!(self.phase, Phase::Working { .. })
     }
 }
 
@@ -107,7 +122,7 @@ impl Tasks {
     }
 
     /// `UPID:{node}:{pid}:{pstart}:{starttime}:{type}:{id}:{user}:` (PVE/UPID.pm:18-36).
-    pub fn add(&mut self, now: Moment, booted: Moment, node: &'static str, vmid: u32, user: &str, work: Work) -> usize {
+    pub fn add(&mut self, now: Moment, booted: Moment, node: &str, vmid: u32, user: &str, work: Work) -> usize {
         // Nobody asks for tasks of long ago; what has not ended is kept.
         if self.list.len() >= MOST {
             let mut surplus = MOST / 2;
@@ -123,15 +138,18 @@ impl Tasks {
         let upid = format!("UPID:{node}:{pid:08X}:{pstart:08X}:{:08X}:{kind}:{vmid}:{user}:", seconds(now));
         self.list.push(Task {
             upid,
-            node,
-            vmid,
+            node: node.to_owned(),
+            kind: kind.to_owned(),
+            id: vmid.to_string(),
             user: user.to_owned(),
             pid,
             pstart,
             started: now,
-            work,
+            locks: work.locks(),
+            work: Some(work),
             log: Vec::new(),
             phase: Phase::Working { steps: VecDeque::new() },
+            when_aborted: Vec::new(),
         });
         self.list.len() - 1
     }
@@ -151,7 +169,7 @@ impl Tasks {
 
     /// The task that holds a container's lock.
     pub fn lock_holder(&self, vmid: u32) -> Option<&Task> {
-        self.list.iter().find(|task| task.vmid == vmid && task.holds_lock())
+        self.list.iter().find(|task| task.vmid() == vmid && task.holds_lock())
     }
 
     pub fn running(&self) -> impl Iterator<Item = &Task> {

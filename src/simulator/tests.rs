@@ -247,7 +247,7 @@ async fn what_is_not_there_is_said_as_proxmox_says_it() {
     let path = "/api2/json/nodes/pve1/lxc/103";
     assert_eq!(said(alice.call("DELETE", path, "purge=1").await.unwrap()), (501, "Unexpected content for method 'DELETE'".into()));
     assert_eq!(said(alice.get("/nosuch").await), (501, "Method 'GET /nosuch' not implemented".into()));
-    assert_eq!(simulator.unknown_requests(), ["DELETE /nodes/pve1/lxc/103", "GET /nosuch"]);
+    assert_eq!(simulator.unknown_requests(), ["GET /nosuch"]);
     let offline = alice.get("/nodes/pve3/lxc").await;
     assert_eq!((offline.status, offline.reason.as_str(), offline.body.as_str()), (595, "No route to host", ""));
     let text = "hostname lookup 'nope' failed - failed to get address info for: nope: Name or service not known";
@@ -284,6 +284,162 @@ async fn reads_wait_for_a_start_and_give_up_after_thirty_seconds() {
     simulator.finish_tasks();
     assert_eq!(list.await.unwrap().status, 200);
     assert_eq!(simulator.container_status(217), Some(Status::Running));
+}
+
+#[tokio::test]
+async fn three_reads_that_wait_use_up_the_daemon_and_the_proxy_goes_on() {
+    let simulator = stepped().await;
+    let alice = Client::sign_in(&simulator, "alice@pve").await;
+    alice.post("/nodes/pve2/lxc/217/status/start", "").await;
+    let reading = |path: &'static str| {
+        let alice = alice.clone();
+        tokio::spawn(async move { alice.get(path).await })
+    };
+    let waiting = [0; 3].map(|_| reading("/nodes/pve2/lxc/217/status/current"));
+    simulator.wait_for_requests(|log| log.iter().filter(|request| request.status.is_none()).count() == 3).await;
+    let storages = reading("/nodes/pve2/storage");
+    simulator.wait_for_requests(|log| log.iter().filter(|request| request.status.is_none()).count() == 4).await;
+    assert_eq!(alice.get("/cluster/resources").await.status, 200);
+    assert_eq!(alice.get("/nodes/pve2/lxc/217/config").await.status, 200);
+    simulator.finish_tasks();
+    for answer in waiting.into_iter().chain([storages]) {
+        assert_eq!(answer.await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_container_lives_from_its_creation_to_its_end() {
+    let simulator = stepped().await;
+    let alice = Client::sign_in(&simulator, "alice@pve").await;
+    let exit = async |answer: Answer| {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let upid = answer.data().as_str().unwrap().to_owned();
+        simulator.finish_tasks();
+        let path = format!("/nodes/pve1/tasks/{}/status", upid.replace(':', "%3A").replace('@', "%40"));
+        alice.get(&path).await.data()["exitstatus"].as_str().unwrap().to_owned()
+    };
+    let vmid = alice.get("/cluster/nextid").await.data();
+    assert_eq!(vmid, "100");
+    let wish = "vmid=100&ostemplate=local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst&rootfs=local-lvm:4&net0=name%3Deth0,bridge%3Dvmbr0,ip%3Ddhcp";
+    let created = alice.post("/nodes/pve1/lxc", wish).await;
+    assert_eq!(alice.get("/nodes/pve1/lxc/100/status/current").await.data()["lock"], "create");
+    assert_eq!(alice.post("/nodes/pve1/lxc", wish).await.reason, "CT 100 already exists on node 'pve1'");
+    assert_eq!(exit(created).await, "OK");
+    let config = alice.get("/nodes/pve1/lxc/100/config").await.data();
+    assert_eq!((&config["hostname"], &config["rootfs"]), (&json!("CT100"), &json!("local-lvm:vm-100-disk-0,size=4G")));
+    assert!(config.get("lock").is_none() && config["net0"].as_str().unwrap().contains("hwaddr=BC:24:11:"), "{config}");
+
+    let path = "/api2/json/nodes/pve1/lxc/100";
+    assert_eq!(exit(alice.post("/nodes/pve1/lxc/100/status/start", "").await).await, "OK");
+    let put = async |body: &str| alice.call("PUT", &format!("{path}/config"), body).await.unwrap();
+    assert_eq!(put("nameserver=9.9.9.9&digest=0123456789012345678901234567890123456789").await.status, 500);
+    assert_eq!(put("nameserver=9.9.9.9").await.status, 200);
+    let pending = alice.get("/nodes/pve1/lxc/100/pending").await.data();
+    assert!(pending.as_array().unwrap().contains(&json!({ "key": "nameserver", "pending": "9.9.9.9" })), "{pending}");
+    assert_eq!(alice.call("DELETE", path, "").await.unwrap().reason, "unable to destroy CT 100 - container is running");
+    assert_eq!(exit(alice.post("/nodes/pve1/lxc/100/status/stop", "").await).await, "OK");
+    assert_eq!(alice.get("/nodes/pve1/lxc/100/config?current=1").await.data()["nameserver"], "9.9.9.9");
+    assert_eq!(exit(alice.call("DELETE", &format!("{path}?purge=1"), "").await.unwrap()).await, "OK");
+    assert_eq!(alice.get("/nodes/pve1/lxc/100/config").await.reason, "Configuration file 'nodes/pve1/lxc/100.conf' does not exist");
+}
+
+#[tokio::test]
+async fn a_change_waits_for_the_lock_file_and_gives_up_after_ten_seconds() {
+    let simulator = stepped().await;
+    let alice = Client::sign_in(&simulator, "alice@pve").await;
+    alice.post("/nodes/pve1/lxc/116/status/shutdown", "timeout=60").await;
+    let change = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.call("PUT", "/api2/json/nodes/pve1/lxc/116/config", "description=late").await.unwrap() }
+    });
+    simulator.wait_for_requests(|log| log.last().is_some_and(|request| request.method == "PUT" && request.status.is_none())).await;
+    simulator.advance(Duration::from_secs(10));
+    assert_eq!(change.await.unwrap().reason, "can't lock file '/run/lock/lxc/pve-config-116.lock' - got timeout");
+}
+
+#[tokio::test]
+async fn a_creation_that_is_stopped_leaves_nothing_behind() {
+    let simulator = stepped().await;
+    let alice = Client::sign_in(&simulator, "alice@pve").await;
+    let wish = "vmid=100&ostemplate=local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst&rootfs=local-lvm:4";
+    let upid = alice.post("/nodes/pve1/lxc", wish).await.data().as_str().unwrap().replace(':', "%3A").replace('@', "%40");
+    simulator.advance(Duration::from_millis(500));
+    assert_eq!(alice.call("DELETE", &format!("/api2/json/nodes/pve1/tasks/{upid}"), "").await.unwrap().data(), Value::Null);
+    simulator.advance(Duration::from_secs(5));
+    let exit = alice.get(&format!("/nodes/pve1/tasks/{upid}/status")).await.data()["exitstatus"].as_str().unwrap().to_owned();
+    assert!(exit.starts_with("unable to create CT 100 - ") && exit.ends_with("received interrupt"), "{exit}");
+    assert_eq!(alice.get("/nodes/pve1/lxc/100/config").await.status, 500);
+    let disks = alice.get("/nodes/pve1/storage/local-lvm/content?vmid=100").await.data();
+    assert_eq!(disks, json!([]));
+}
+
+#[tokio::test]
+async fn a_token_acts_without_a_csrf_token_and_within_its_own_rights() {
+    let simulator = stepped().await;
+    let token =
+        |id: &str, secret: &str| Client { simulator: simulator.clone(), headers: format!("Authorization: PVEAPIToken={id}={secret}\r\n") };
+    let alices = token("alice@pve!berth", "0b1e55ed-0000-4000-8000-00000000be27");
+    let upid = alices.post("/nodes/pve1/lxc/103/status/start", "").await.data();
+    assert!(upid.as_str().unwrap().ends_with(":vzstart:103:alice@pve!berth:"), "{upid}");
+    let task = &alices.get("/nodes/pve1/tasks?source=active").await.data()[0];
+    assert_eq!((&task["user"], &task["tokenid"]), (&json!("alice@pve"), &json!("berth")));
+    let readonly = token("root@pam!readonly", "0b1e55ed-0000-4000-8000-00000000a0d1");
+    assert_eq!(readonly.post("/nodes/pve1/lxc/104/status/stop", "").await.reason, "Permission check failed (/vms/104, VM.PowerMgmt)");
+    assert_eq!(token("alice@pve!berth", "wrong").get("/version").await.reason, "invalid token value!");
+    assert_eq!(token("alice@pve!nosuch", "x").get("/version").await.reason, "no such token 'nosuch' for user 'alice@pve'");
+}
+
+#[tokio::test]
+async fn a_second_factor_opens_and_a_recovery_key_opens_once() {
+    let simulator = stepped().await;
+    let stranger = Client::stranger(&simulator);
+    let answer = async |password: &str| {
+        let half = stranger.post("/access/ticket", "username=twofactor%40pve&password=berth&new-format=1").await.data();
+        let body = json!({ "username": "twofactor@pve", "tfa-challenge": half["ticket"], "password": password });
+        stranger.post("/access/ticket", &body.to_string()).await
+    };
+    assert_eq!(answer("recovery:0000-0000-0000-0000").await.status, 401);
+    let key = "recovery:1111-2222-3333-4444";
+    assert!(answer(key).await.data()["cap"].is_object());
+    assert_eq!(answer(key).await.status, 401);
+}
+
+#[tokio::test]
+async fn each_release_answers_in_its_own_way() {
+    let simulator = stepped().await;
+    let load = |version| simulator.load(File { version, ..File::demo() }).unwrap();
+    let mut interfaces = Vec::new();
+    for version in [version::Version::V7_4, version::Version::V8_4, version::Version::V9_2] {
+        load(version);
+        let alice = Client::sign_in(&simulator, "alice@pve").await;
+        interfaces.push(alice.get("/nodes/pve1/lxc/101/interfaces").await.status);
+        let error = alice.post("/nodes/pve1/lxc/101/status/start", "").await;
+        assert_eq!(error.reason, "CT 101 already running");
+        assert_eq!(error.json().get("message").is_some(), version >= version::Version::V8_4);
+        let points = alice.get("/nodes/pve1/lxc/101/rrddata?timeframe=day").await.data().as_array().unwrap().len();
+        assert_eq!(points, if version >= version::Version::V9_2 { 1440 } else { 70 });
+        let forged = Client { headers: "Cookie: PVEAuthCookie=PVE:x\r\n".to_owned(), ..alice.clone() };
+        let reason = if version >= version::Version::V9_2 { "Authentication failed!" } else { "permission denied - invalid PVE ticket" };
+        assert_eq!(forged.get("/version").await.reason, reason);
+    }
+    assert_eq!(interfaces, [501, 200, 200]);
+}
+
+#[tokio::test]
+async fn a_node_whose_daemon_is_down_answers_what_its_proxy_knows() {
+    let simulator = stepped().await;
+    let alice = Client::sign_in(&simulator, "alice@pve").await;
+    simulator.fault(Fault::new(FaultAction::DaemonDown));
+    assert_eq!(alice.get("/cluster/resources").await.status, 200);
+    assert_eq!(alice.get("/nodes/pve1/lxc/101/config").await.status, 200);
+    let refused = alice.post("/nodes/pve1/lxc/103/status/start", "").await;
+    assert_eq!((refused.status, refused.reason.as_str(), refused.body.as_str()), (595, "Connection refused", ""));
+    simulator.clear_faults();
+    simulator.fault(Fault::new(FaultAction::FailTask { text: "storage 'nas' is not online".to_owned() }).method("POST").times(1));
+    alice.post("/nodes/pve1/lxc/103/status/start", "").await;
+    simulator.finish_tasks();
+    assert_eq!(alice.get("/nodes/pve1/tasks?vmid=103").await.data()[0]["status"], "storage 'nas' is not online");
+    assert_eq!(simulator.container_status(103), Some(Status::Stopped));
 }
 
 #[tokio::test]

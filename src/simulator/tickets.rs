@@ -1,9 +1,10 @@
 //! Tickets and CSRF tokens: how they are written, signed and checked.
 //!
-//! Not here: who may sign in ([`super::access`]) and where a ticket stands in a request ([`super::pipeline`]).
+//! Not here: who may sign in ([`super::sign_in`]) and where a ticket stands in a request
+//! ([`super::authentication`]).
 
 use super::clock::{Moment, seconds};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use ring::{hmac, rand::SystemRandom};
 use std::sync::RwLock;
 
@@ -29,28 +30,48 @@ impl Tickets {
 
     /// `PVE:{userid}:{time}::{signature}` (PVE/Ticket.pm:53-72).
     pub fn ticket(&self, user: &str, now: Moment) -> String {
-        let plain = format!("PVE:{user}:{:08X}", seconds(now));
-        let signature = base64(&self.long_signature(&plain));
-        format!("{plain}::{signature}")
+        self.assemble(user, "", now)
     }
 
-    /// The half ticket of somebody who still owes a second factor: the challenge stands where the user does.
+    /// The half ticket of somebody who still owes a second factor: the challenge stands where the user does, and the user is only
+    /// in the signature (AC, `assemble_ticket`).
     pub fn second_factor_ticket(&self, user: &str, challenge: &str, now: Moment) -> String {
-        let plain = format!("PVE:!tfa!{}:{:08X}", utf8_percent_encode(challenge, NON_ALPHANUMERIC), seconds(now));
-        let signature = base64(&self.long_signature(&format!("{plain}:{user}")));
-        format!("{plain}::{signature}")
+        self.assemble(&format!("!tfa!{challenge}"), &format!(":{user}"), now)
+    }
+
+    /// The half ticket of 7.4 for clients that do not ask for the newer form; only `/access/tfa` of then could make it whole.
+    pub fn old_second_factor_ticket(&self, user: &str, now: Moment) -> String {
+        self.assemble(&format!("tfa!{user}"), "", now)
     }
 
     /// The user of a ticket that is whole and in time. `lifetime` shortens the two hours for one user.
     pub fn check(&self, ticket: &str, now: Moment, lifetime: impl FnOnce(&str) -> Option<i64>) -> Option<String> {
-        let (plain, signature) = ticket.split_once("::")?;
-        if signature != base64(&self.long_signature(plain)) {
+        let (user, age) = self.verify(ticket, "", now)?;
+        (age < lifetime(&user).unwrap_or(LIFETIME) && !user.starts_with("tfa!")).then_some(user)
+    }
+
+    /// Whether this is a half ticket of the user, in time.
+    pub fn is_second_factor_ticket(&self, ticket: &str, user: &str, now: Moment, lifetime: Option<i64>) -> bool {
+        let found = self.verify(ticket, &format!(":{user}"), now);
+        found.is_some_and(|(data, age)| data.starts_with("!tfa!") && age < lifetime.unwrap_or(LIFETIME))
+    }
+
+    /// Only the colon is escaped.
+    fn assemble(&self, data: &str, secret: &str, now: Moment) -> String {
+        let plain = format!("PVE:{}:{:08X}", data.replace(':', "%3A"), seconds(now));
+        let signature = base64(&self.long_signature(&format!("{plain}{secret}")));
+        format!("{plain}::{signature}")
+    }
+
+    /// What a ticket is about, and its age.
+    fn verify(&self, ticket: &str, secret: &str, now: Moment) -> Option<(String, i64)> {
+        let (plain, signature) = ticket.rsplit_once("::")?;
+        if signature != base64(&self.long_signature(&format!("{plain}{secret}"))) {
             return None;
         }
-        let (user, time) = plain.strip_prefix("PVE:")?.rsplit_once(':')?;
+        let (data, time) = plain.strip_prefix("PVE:")?.rsplit_once(':')?;
         let age = seconds(now) - i64::from_str_radix(time, 16).ok()?;
-        let in_time = age > -GRACE && age < lifetime(user).unwrap_or(LIFETIME);
-        (in_time && !user.starts_with("!tfa!")).then(|| user.to_owned())
+        (age > -GRACE).then(|| (percent_decode_str(data).decode_utf8_lossy().into_owned(), age))
     }
 
     /// `{time}:{hmac of "time:user"}`, the hash without padding (PVE/Ticket.pm:29-50).
@@ -122,11 +143,16 @@ mod tests {
     }
 
     #[test]
-    fn a_half_ticket_opens_nothing() {
+    fn a_half_ticket_opens_nothing_and_belongs_to_its_user() {
         let tickets = Tickets::new().unwrap();
         let half = tickets.second_factor_ticket("twofactor@pve", "{\"totp\":true}", NOW);
-        assert!(half.starts_with("PVE:!tfa!%7B"), "{half}");
-        assert_eq!(tickets.check(&half, NOW, |_| None), None);
+        assert!(half.starts_with("PVE:!tfa!{\"totp\"%3Atrue}:6B0325C5::"), "{half}");
+        let old = tickets.old_second_factor_ticket("twofactor@pve", NOW);
+        assert_eq!([half.as_str(), &old].map(|ticket| tickets.check(ticket, NOW, |_| None)), [None, None]);
+        assert!(tickets.is_second_factor_ticket(&half, "twofactor@pve", NOW, None));
+        assert!(!tickets.is_second_factor_ticket(&half, "bob@pve", NOW, None));
+        assert!(!tickets.is_second_factor_ticket(&half, "twofactor@pve", NOW + 7_200_000, None));
+        assert!(!tickets.is_second_factor_ticket(&tickets.ticket("bob@pve", NOW), "bob@pve", NOW, None));
     }
 
     #[test]

@@ -74,8 +74,7 @@ mod tests {
 
     #[test]
     fn counters_only_grow_and_the_rest_stays_in_its_limits() {
-        let mut state = State::demo();
-        state.wake(1_795_368_389_000);
+        let state = State::demo(1_795_368_389_000).unwrap();
         for container in state.containers.values() {
             let mut last = Usage::default();
             for step in 0..200 {

@@ -5,15 +5,17 @@
 
 pub mod access;
 pub mod cluster;
+pub mod history;
 pub mod lxc;
 pub mod nodes;
+pub mod storage;
 pub mod tasks;
 pub mod version;
 
 use super::{
     clock::Moment,
-    params::Params,
     reply::{Answer, Failure},
+    schema::Params,
     state::State,
     tickets::Tickets,
 };

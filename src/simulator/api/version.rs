@@ -5,6 +5,7 @@ use crate::simulator::reply::{Answer, Failure};
 use serde_json::json;
 
 /// basic-01-version
-pub fn version(_: &mut Call<'_>) -> Result<Answer, Failure> {
-    Ok(json!({ "version": "8.4.1", "release": "8.4", "repoid": "2a5fa54a8503f96d" }).into())
+pub fn version(call: &mut Call<'_>) -> Result<Answer, Failure> {
+    let (version, release, repoid) = call.state.version.api();
+    Ok(json!({ "version": version, "release": release, "repoid": repoid }).into())
 }
