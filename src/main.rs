@@ -67,6 +67,7 @@ impl Demo {
             port: simulator.addr().port(),
             fingerprint: Some(simulator.fingerprint().parse()?),
             ca_file: None,
+            addresses: Vec::new(),
         }];
         // sessions are of no use without this simulator, so nothing is kept unless a directory is named
         let data = match settings.data_dir {
@@ -81,7 +82,7 @@ impl Demo {
 
     fn introduce(&self) {
         println!("This is the demo: a simulated cluster, nothing real. Sign in with one of these accounts:");
-        for account in Simulator::accounts() {
+        for account in self.simulator.accounts() {
             println!("  {:<16} password {:<8} {}", account.userid, account.password, account.about);
         }
         println!("its simulator listens on https://{}", self.simulator.addr());

@@ -14,7 +14,7 @@ use crate::{
         wire::Domain,
     },
     server::{
-        Context, Error, Visitor,
+        AppState, Context, Error, Visitor,
         context::SignedIn,
         flight::Flights,
         secrets::SecretError,
@@ -125,7 +125,7 @@ pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &s
     }
     let ticket = match cluster.connection.access_ticket(&user, &password).await {
         Ok(SignIn::Ticket(ticket)) => ticket,
-        Ok(SignIn::SecondFactor) => return Err(Error::Answer(AppError::SecondFactor { user })),
+        Ok(SignIn::SecondFactor(_)) => return Err(Error::Answer(AppError::SecondFactor { user })),
         Err(proxmox::Error { cause: Cause::SignedOut(_), .. }) => {
             tracing::info!(%user, cluster = %cluster.name, "a sign-in was refused");
             return Err(Error::Answer(AppError::WrongCredentials { user, cluster: cluster.name.clone() }));
@@ -146,18 +146,18 @@ async fn begin_session(visitor: &Visitor, cluster: &Cluster, ticket: &Ticket) ->
     SignedIn { user: ticket.user.clone(), cluster: cluster.name.clone(), seen: now }.store(session).await?;
     session.save().await?;
     let key = session.id().map(|id| session_key(&id)).ok_or(Error::NotSignedIn)?;
-    let kept = keep_ticket(visitor, &key, &cluster.name, ticket, now).await;
+    let kept = keep_ticket(&visitor.state, &key, &cluster.name, ticket, now).await;
     if kept.is_err() {
         session.flush().await?;
     }
     kept
 }
 
-async fn keep_ticket(visitor: &Visitor, key: &str, cluster: &ClusterName, ticket: &Ticket, issued_at: i64) -> Result<(), Error> {
+async fn keep_ticket(state: &AppState, key: &str, cluster: &ClusterName, ticket: &Ticket, issued_at: i64) -> Result<(), Error> {
     let text = format!("{}\n{}", ticket.csrf(), ticket.cookie());
-    let sealed = visitor.state.sealer().seal(key, &text)?;
+    let sealed = state.sealer().seal(key, &text)?;
     let row = TicketRow { cluster: cluster.to_string(), user_id: ticket.user.to_string(), sealed, issued_at };
-    store::put_ticket(visitor.state.db(), key, &row).await.map_err(|error| match error {
+    store::put_ticket(state.db(), key, &row).await.map_err(|error| match error {
         // signed out in the meantime
         sqlx::Error::Database(refused) if refused.is_foreign_key_violation() => Error::NotSignedIn,
         error => Error::Db("keep a ticket", error),
@@ -190,17 +190,16 @@ pub async fn create_proxmox_client_from_session(context: &Context) -> Result<Cli
         error => error.into(),
     })?;
     let (csrf, cookie) = opened.split_once('\n').ok_or(Error::NotSignedIn)?;
-    let client = context.cluster.connection.with(Arc::new(Ticket::new(context.user.clone(), cookie.to_owned(), csrf.to_owned())));
+    let client = client_that_keeps(context, key.clone(), Ticket::new(context.user.clone(), cookie.to_owned(), csrf.to_owned()));
     let now = OffsetDateTime::now_utc().unix_timestamp();
     if now - row.issued_at < RENEW_AFTER.as_secs() as i64 {
         return Ok(client);
     }
     match client.access_ticket_renewal().await {
         Ok(ticket) => {
-            let visitor = Visitor { state: context.state.clone(), session: context.session.clone(), signed_in: None };
-            keep_ticket(&visitor, &key, &context.cluster.name, &ticket, now).await?;
+            keep_ticket(&context.state, &key, &context.cluster.name, &ticket, now).await?;
             tracing::debug!(user = %context.user, "ticket renewed");
-            Ok(context.cluster.connection.with(Arc::new(ticket)))
+            Ok(client_that_keeps(context, key, ticket))
         }
         Err(error) if matches!(error.cause, Cause::SignedOut(_)) => Err(of_cluster(&context.cluster, error)),
         Err(error) => {
@@ -208,6 +207,22 @@ pub async fn create_proxmox_client_from_session(context: &Context) -> Result<Cli
             Ok(client)
         }
     }
+}
+
+/// A client whose ticket is kept for its session where a call renews it on the way.
+fn client_that_keeps(context: &Context, key: String, ticket: Ticket) -> Client {
+    let client = context.cluster.connection.with(ticket);
+    let (state, cluster) = (context.state.clone(), context.cluster.name.clone());
+    client.on_renewal(move |ticket| {
+        let (state, cluster, key, ticket) = (state.clone(), cluster.clone(), key.clone(), ticket.clone());
+        tokio::spawn(async move {
+            let now = OffsetDateTime::now_utc().unix_timestamp();
+            if let Err(error) = keep_ticket(&state, &key, &cluster, &ticket, now).await {
+                tracing::warn!(user = %ticket.user, "a renewed ticket could not be kept: {}", crate::server::telemetry::chain(&error));
+            }
+        });
+    });
+    client
 }
 
 /// An error of a call that is about the cluster as a whole.

@@ -11,7 +11,7 @@ use crate::{
         self, Client,
         ids::{NodeName, Upid, Vmid},
         tasks::TaskEnd,
-        wire::{LxcStatus, Permissions, Resource, RunState},
+        wire::{ClusterResources, LxcStatus, Permissions, Resource, RunState},
     },
     server::{Context, Error, telemetry},
 };
@@ -53,7 +53,7 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
 /// Asks Proxmox for everything that the list shows, in two calls.
 async fn fetch(context: Context) -> Result<ContainerList, Error> {
     let client = auth::service::create_proxmox_client_from_session(&context).await?;
-    let answers = futures::try_join!(client.cluster_resources(), client.access_permissions());
+    let answers = futures::try_join!(client.cluster_resources(ClusterResources::All), client.access_permissions());
     let (resources, permissions) = answers.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
     Ok(container_list(&resources, &permissions, now()))
 }
@@ -201,7 +201,7 @@ async fn call(client: &Client, verb: Verb, node: &NodeName, vmid: Vmid) -> Resul
     match verb {
         Verb::Start => client.lxc_start(node, vmid).await,
         Verb::Shutdown => client.lxc_shutdown(node, vmid, SHUTDOWN_TIMEOUT, true).await,
-        Verb::Stop => client.lxc_stop(node, vmid).await,
+        Verb::Stop => client.lxc_stop(node, vmid, false).await,
     }
 }
 

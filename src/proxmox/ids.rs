@@ -75,7 +75,7 @@ impl From<Vmid> for u32 {
 impl FromStr for Vmid {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let digits = !text.starts_with('0') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         digits.then(|| text.parse::<u32>().ok()).flatten().ok_or(InvalidId("a container number"))?.try_into()
     }
 }
@@ -133,6 +133,40 @@ impl UserId {
     }
 }
 
+/// The name of an API token with its user, such as `root@pam!backup` (`$token_full_regex`, pve-access-control AccessControl.pm:280-287).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenId(String);
+text_id!(TokenId, |text| token_parts(text).is_some(), "an API token with its user");
+
+/// The user and the token's own name, which follows the last `!` because a user's name may hold one.
+fn token_parts(text: &str) -> Option<(&str, &str)> {
+    text.rsplit_once('!').filter(|(user, token)| {
+        let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        is_user_id(user) && token.len() >= 2 && token.starts_with(|c: char| c.is_ascii_alphabetic()) && token.bytes().all(word)
+    })
+}
+
+impl TokenId {
+    /// Whose token it is.
+    pub fn user(&self) -> UserId {
+        UserId(token_parts(&self.0).map_or("", |(user, _)| user).to_owned())
+    }
+}
+
+/// The name of a storage (`pve-storage-id`: `[a-z][a-z0-9\-_.]*[a-z0-9]`, in either case; pve-common JSONSchema.pm, parse_id).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StorageName(String);
+text_id!(StorageName, is_storage_name, "a storage name");
+
+fn is_storage_name(text: &str) -> bool {
+    text.len() >= 2
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
 /// The name under which a cluster stands in the configuration: 1 to 40 letters, digits, `-`, `_` or `.`. It is part of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -145,7 +179,7 @@ fn is_cluster_name(text: &str) -> bool {
 
 /// The name of a task: `UPID:{node}:{pid}:{pstart}:{starttime}:{type}:{id}:{user}:` (PVE/UPID.pm:18-36).
 ///
-/// It holds colons and can hold `@` and `!`: escape it in a path.
+/// It holds colons and can hold `@`, `!` and worse: escape it in a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Upid(String);
@@ -183,6 +217,16 @@ impl Upid {
         self.field(4)
     }
 
+    /// The process id of the task's worker.
+    pub fn pid(&self) -> u32 {
+        u32::from_str_radix(self.field(1), 16).unwrap_or(0)
+    }
+
+    /// When the worker began, in ticks since its node booted.
+    pub fn pstart(&self) -> i64 {
+        i64::from_str_radix(self.field(2), 16).unwrap_or(0)
+    }
+
     /// What the task is about: the vmid for a container's task, empty for a node's.
     pub fn id(&self) -> &str {
         self.field(5)
@@ -191,6 +235,11 @@ impl Upid {
     /// Who started it: `user@realm`, or `user@realm!token`.
     pub fn user(&self) -> &str {
         self.field(6)
+    }
+
+    /// When it began, in seconds since 1970 by the clock of its node.
+    pub fn starttime(&self) -> i64 {
+        i64::from_str_radix(self.field(3), 16).unwrap_or_default()
     }
 }
 
@@ -201,7 +250,7 @@ mod tests {
     #[test]
     fn a_vmid_is_a_number_from_100() {
         assert_eq!("101".parse::<Vmid>().unwrap().get(), 101);
-        for bad in ["", "99", "+101", "1e3", "1000000000", "101 ", "٣٠٠"] {
+        for bad in ["", "99", "+101", "0101", "1e3", "1000000000", "101 ", "٣٠٠"] {
             assert!(bad.parse::<Vmid>().is_err(), "{bad:?}");
         }
     }
@@ -226,9 +275,29 @@ mod tests {
     }
 
     #[test]
+    fn a_token_belongs_to_a_user() {
+        let token: TokenId = "ann!x@pve!dash-1".parse().unwrap();
+        assert_eq!(token.user().as_str(), "ann!x@pve");
+        for bad in ["root@pam", "root@pam!", "root@pam!1a", "root@pam!a b", "root!dash", "root@pam!a"] {
+            assert!(bad.parse::<TokenId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_storage_name_needs_no_escape_in_a_path() {
+        for good in ["local", "local-lvm", "btr", "Nas_2.x9"] {
+            assert!(good.parse::<StorageName>().is_ok(), "{good:?}");
+        }
+        for bad in ["", "a", "1a", "a/b", "..", "a.", "a b", "a%2f"] {
+            assert!(bad.parse::<StorageName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_upid_gives_its_fields_back() {
         let upid: Upid = "UPID:pve1:00000741:00029807:6B0325C5:vzstart:103:admin@pve!dash:".parse().unwrap();
         assert_eq!((upid.node().as_str(), upid.kind(), upid.id(), upid.user()), ("pve1", "vzstart", "103", "admin@pve!dash"));
+        assert_eq!(upid.starttime(), 0x6B03_25C5);
         assert!("UPID:pve1:00000741:00029807:6B0325C5:startall::root@pam:".parse::<Upid>().is_ok());
         for bad in [
             "",

@@ -1,4 +1,6 @@
-//! Waiting for a task: fast at first, then with patience.
+//! What becomes of a task: waiting for its end, and following its log.
+//!
+//! Not here: starting and aborting one; those are calls of the [`Client`].
 
 use super::{
     client::Client,
@@ -6,10 +8,13 @@ use super::{
     ids::Upid,
     wire::TaskRunState,
 };
-use std::time::{Duration, Instant};
+use std::{collections::VecDeque, time::Duration};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How many lines of a failed task's log go into the error.
-const LOG_TAIL: u32 = 20;
+const LOG_TAIL: u64 = 20;
+/// How many lines are asked for at once. Without a limit Proxmox would send 50 (PVE/API2/Tasks.pm).
+const LOG_PAGE: u64 = 500;
 /// How many polls in a row may fail before the wait is given up. A node that restarts its API is back within seconds.
 const FAILED_POLLS: u32 = 5;
 
@@ -26,8 +31,34 @@ pub enum TaskEnd {
 
 /// The pauses between polls: 150 ms, each a quarter longer than the last, 2 s at most. That is 5 polls for a task of one second and
 /// 38 for one of a minute.
-fn pauses() -> impl Iterator<Item = Duration> {
+fn pauses() -> impl Iterator<Item = Duration> + Send + Sync {
     std::iter::successors(Some(Duration::from_millis(150)), |last| Some(last.mul_f64(1.25).min(Duration::from_secs(2))))
+}
+
+/// Polls that may fail now and then.
+#[derive(Default)]
+struct Patience {
+    failed: u32,
+}
+
+impl Patience {
+    /// The answer, or none where the poll failed for now; an error where there is no use in asking on.
+    fn with<T>(&mut self, upid: &Upid, poll: Result<T, Error>) -> Result<Option<T>, Error> {
+        let error = match poll {
+            Ok(answer) => {
+                self.failed = 0;
+                return Ok(Some(answer));
+            }
+            Err(error) => error,
+        };
+        self.failed += 1;
+        let passes = error.cause.may_pass() || matches!(error.cause, Cause::TimedOut(_) | Cause::Protocol(_));
+        if self.failed > FAILED_POLLS || !passes {
+            return Err(error);
+        }
+        tracing::debug!(%upid, error = &error as &dyn std::error::Error, "a poll of a task failed; going on");
+        Ok(None)
+    }
 }
 
 impl Client {
@@ -36,24 +67,17 @@ impl Client {
     /// A failed poll is survived as long as Proxmox could be away for a moment. Fails with [`Cause::TaskFailed`] where the task
     /// ended with anything but `OK` and `WARNINGS: n` (PVE/RESTEnvironment.pm:520-747), with the tail of its log.
     pub async fn wait_for_task(&self, upid: &Upid, limit: Duration) -> Result<TaskEnd, Error> {
-        let start = Instant::now();
-        let mut failed = 0;
+        let deadline = Instant::now() + limit;
+        let mut patience = Patience::default();
         for pause in pauses() {
-            let left = limit.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return Ok(TaskEnd::StillRunning);
-            }
-            tokio::time::sleep(pause.min(left)).await;
-            match self.task_status(upid).await {
-                Ok(task) if task.status == TaskRunState::Stopped => return self.task_end(upid, task.exitstatus.as_deref()).await,
-                Ok(_) => failed = 0,
-                Err(error) => {
-                    failed += 1;
-                    if failed > FAILED_POLLS || !passing(&error.cause) {
-                        return Err(error);
-                    }
-                    tracing::debug!(%upid, error = &error as &dyn std::error::Error, "a poll of a task failed; going on");
-                }
+            let poll = async {
+                sleep(pause).await;
+                self.task_status(upid).await
+            };
+            let Ok(polled) = timeout_at(deadline, poll).await else { return Ok(TaskEnd::StillRunning) };
+            match patience.with(upid, polled)? {
+                Some(task) if task.status == TaskRunState::Stopped => return self.task_end(upid, task.exitstatus.as_deref()).await,
+                _ => {}
             }
         }
         Ok(TaskEnd::StillRunning)
@@ -65,7 +89,7 @@ impl Client {
             Some(warnings) if warnings.starts_with("WARNINGS: ") => Ok(TaskEnd::Warnings),
             other => {
                 let exitstatus = other.unwrap_or("unknown").to_owned();
-                let log = match self.task_log_tail(upid, LOG_TAIL).await {
+                let log = match self.task_log_tail(upid).await {
                     Ok(lines) => lines,
                     Err(error) => vec![format!("(the log could not be read: {error}: {})", error.cause)],
                 };
@@ -74,11 +98,116 @@ impl Client {
             }
         }
     }
+
+    /// The last lines of a task's log.
+    async fn task_log_tail(&self, upid: &Upid) -> Result<Vec<String>, Error> {
+        let (mut lines, total) = self.task_log(upid, 0, LOG_TAIL).await?;
+        if total > LOG_TAIL {
+            (lines, _) = self.task_log(upid, total - LOG_TAIL, LOG_TAIL).await?;
+        }
+        Ok(lines.into_iter().map(|line| line.t).collect())
+    }
+
+    /// Follows a task's log from its first line to the last one it will ever have.
+    pub fn follow_task_log(&self, upid: &Upid) -> TaskLog {
+        let (client, upid) = (self.clone(), upid.clone());
+        TaskLog { client, upid, reader: Reader::new(), patience: Patience::default(), pauses: Box::new(pauses()) }
+    }
+
+    /// The whole log of a task, however long; of one that runs, once it has ended.
+    pub async fn whole_task_log(&self, upid: &Upid) -> Result<Vec<String>, Error> {
+        let mut log = self.follow_task_log(upid);
+        let mut lines = Vec::new();
+        while let Some(line) = log.next().await? {
+            lines.push(line);
+        }
+        Ok(lines)
+    }
 }
 
-/// Whether a failed poll may be followed by a good one.
-fn passing(cause: &Cause) -> bool {
-    matches!(cause, Cause::Unreachable(_) | Cause::TimedOut(_) | Cause::NodeUnreachable { .. } | Cause::Protocol(_))
+/// A task's log as it grows: each line once, in order, without gaps.
+pub struct TaskLog {
+    client: Client,
+    upid: Upid,
+    reader: Reader,
+    patience: Patience,
+    pauses: Box<dyn Iterator<Item = Duration> + Send + Sync>,
+}
+
+impl TaskLog {
+    /// The next line; waits for it while the task runs. None after the last one.
+    pub async fn next(&mut self) -> Result<Option<String>, Error> {
+        loop {
+            if let Some(line) = self.reader.ready.pop_front() {
+                return Ok(Some(line));
+            }
+            match self.reader.stage {
+                Stage::Read => return Ok(None),
+                Stage::Running => {
+                    // first the status, then the log: what a task wrote before it ended is in the log by then
+                    let polled = self.client.task_status(&self.upid).await;
+                    if self.patience.with(&self.upid, polled)?.is_some_and(|task| task.status == TaskRunState::Stopped) {
+                        self.reader.stage = Stage::Ended;
+                    }
+                }
+                Stage::Ended => {}
+            }
+            let polled = self.client.task_log(&self.upid, self.reader.taken, LOG_PAGE).await;
+            if let Some((lines, total)) = self.patience.with(&self.upid, polled)? {
+                self.reader.take(lines.into_iter().map(|line| line.t).collect(), total);
+            }
+            if self.reader.ready.is_empty() && self.reader.stage != Stage::Read {
+                sleep(self.pauses.next().unwrap_or(Duration::from_secs(2))).await;
+            }
+        }
+    }
+
+    /// The line that is being written, as far as it goes; it comes as a whole later.
+    pub fn growing(&self) -> Option<&str> {
+        self.reader.growing.as_deref()
+    }
+}
+
+/// How far a log is read.
+///
+/// A worker's output is written as it comes, so the last line of a running task may be half of one. It is held back until another one
+/// follows or the task has ended.
+struct Reader {
+    ready: VecDeque<String>,
+    /// How many lines were taken over from Proxmox.
+    taken: u64,
+    growing: Option<String>,
+    stage: Stage,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// It has ended before the log was read last, so nothing will be added to what comes now.
+    Ended,
+    /// The last line was taken.
+    Read,
+}
+
+impl Reader {
+    fn new() -> Self {
+        Self { ready: VecDeque::new(), taken: 0, growing: None, stage: Stage::Running }
+    }
+
+    /// Takes over the page that follows what was taken.
+    fn take(&mut self, mut lines: Vec<String>, total: u64) {
+        // an empty log is shown as one line (Tools.pm, dump_logfile_by_filehandle)
+        if total <= 1 && self.taken == 0 && lines == ["no content"] {
+            lines.clear();
+        }
+        let is_last_page = lines.is_empty() || self.taken + lines.len() as u64 >= total;
+        self.growing = if is_last_page && self.stage == Stage::Running { lines.pop() } else { None };
+        if is_last_page && self.stage == Stage::Ended {
+            self.stage = Stage::Read;
+        }
+        self.taken += lines.len() as u64;
+        self.ready.extend(lines);
+    }
 }
 
 #[cfg(test)]
@@ -96,8 +225,44 @@ mod tests {
                 })
                 .count()
         };
-        assert!(polls_within(Duration::from_secs(1)) <= 8);
-        assert!(polls_within(Duration::from_secs(60)) <= 40);
+        // one more than fit is the poll that sees the end
+        assert!(polls_within(Duration::from_secs(1)) < 8);
+        assert!(polls_within(Duration::from_secs(60)) < 40);
         assert!(polls_within(Duration::from_millis(200)) >= 1);
+    }
+    /// What Proxmox would send of a log from `start` on.
+    fn page(log: &[&str], start: u64, limit: usize) -> (Vec<String>, u64) {
+        let lines = log.iter().skip(start as usize).take(limit).map(|line| (*line).to_owned()).collect();
+        (lines, log.len() as u64)
+    }
+
+    #[test]
+    fn each_line_of_a_log_comes_once_and_whole() {
+        let mut reader = Reader::new();
+        let mut seen = Vec::new();
+        for log in
+            [&["no content"][..], &["one"], &["one", "tw"], &["one", "two", "three"], &["one", "two", "three", "four", "five", "TASK OK"]]
+        {
+            let (lines, total) = page(log, reader.taken, 2);
+            reader.take(lines, total);
+            seen.extend(reader.ready.drain(..));
+        }
+        assert_eq!((seen.join(" "), reader.stage == Stage::Running), ("one two three four".to_owned(), true));
+        reader.stage = Stage::Ended;
+        while reader.stage != Stage::Read {
+            let (lines, total) = page(&["one", "two", "three", "four", "five", "TASK OK"], reader.taken, 2);
+            reader.take(lines, total);
+            seen.extend(reader.ready.drain(..));
+        }
+        assert_eq!(seen.join(" "), "one two three four five TASK OK");
+    }
+
+    #[test]
+    fn the_last_line_is_shown_as_it_grows() {
+        let mut reader = Reader::new();
+        reader.take(vec!["one".to_owned(), "tw".to_owned()], 2);
+        assert_eq!((reader.ready.len(), reader.growing.as_deref()), (1, Some("tw")));
+        reader.take(vec!["two".to_owned()], 2);
+        assert_eq!((reader.ready.len(), reader.growing.as_deref()), (1, Some("two")));
     }
 }

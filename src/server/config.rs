@@ -96,6 +96,24 @@ pub struct ClusterSettings {
     pub fingerprint: Option<Fingerprint>,
     /// A PEM file with the CA that signed the node's certificate. Without this and `fingerprint`, the system's roots decide.
     pub ca_file: Option<PathBuf>,
+    /// More nodes of the cluster, each tried where the one before it is down.
+    #[serde(default)]
+    pub addresses: Vec<AddressSettings>,
+}
+
+/// One of the `addresses` of a `[[cluster]]`. Each node has a certificate of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressSettings {
+    /// The name or the IP address of a node.
+    pub host: String,
+    /// [default: 8006]
+    #[serde(default = "port")]
+    pub port: u16,
+    /// As of a cluster.
+    pub fingerprint: Option<Fingerprint>,
+    /// As of a cluster.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What is wrong with a file, with the line that it is on; not with one that can hold a password.
@@ -117,8 +135,8 @@ fn port() -> u16 {
 pub struct ClusterConfig {
     /// What Berth calls it.
     pub name: ClusterName,
-    /// Where it is.
-    pub address: Address,
+    /// Where it is: at least one, the first to be tried first.
+    pub addresses: Vec<Address>,
 }
 
 /// What Berth runs with.
@@ -180,7 +198,7 @@ impl Arguments {
         // paths in the file are relative to the file
         let base = path.parent().unwrap_or(Path::new(""));
         let paths = [&mut file.data_dir, &mut file.key_file, &mut file.site];
-        for relative in paths.into_iter().chain(file.clusters.iter_mut().map(|c| &mut c.ca_file)).flatten() {
+        for relative in paths.into_iter().chain(file.clusters.iter_mut().flat_map(ClusterSettings::ca_files)).flatten() {
             *relative = base.join(&*relative);
         }
         Ok(self.settings.or(file))
@@ -236,9 +254,22 @@ impl Settings {
 }
 
 impl ClusterSettings {
+    fn ca_files(&mut self) -> impl Iterator<Item = &mut Option<PathBuf>> {
+        std::iter::once(&mut self.ca_file).chain(self.addresses.iter_mut().map(|address| &mut address.ca_file))
+    }
+
     fn config(self) -> Result<ClusterConfig, ConfigError> {
+        let Self { name, host, port, fingerprint, ca_file, addresses } = self;
+        let first = AddressSettings { host, port, fingerprint, ca_file };
+        let addresses = std::iter::once(first).chain(addresses).map(|address| address.config(&name)).collect::<Result<_, _>>()?;
+        Ok(ClusterConfig { name, addresses })
+    }
+}
+
+impl AddressSettings {
+    fn config(self, cluster: &ClusterName) -> Result<Address, ConfigError> {
         let trust = match (self.fingerprint, self.ca_file) {
-            (Some(_), Some(_)) => return Err(ConfigError::TwoTrusts(self.name)),
+            (Some(_), Some(_)) => return Err(ConfigError::TwoTrusts(cluster.clone())),
             (Some(fingerprint), None) => Trust::Pinned(fingerprint),
             (None, Some(path)) => Trust::CaFile(path),
             (None, None) => Trust::System,
@@ -246,10 +277,9 @@ impl ClusterSettings {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
         if !name && host.parse::<std::net::IpAddr>().is_err() {
-            return Err(ConfigError::Host(self.name, self.host));
+            return Err(ConfigError::Host(cluster.clone(), self.host));
         }
-        let address = Address { host: host.to_owned(), port: self.port, trust };
-        Ok(ClusterConfig { name: self.name, address })
+        Ok(Address { host: host.to_owned(), port: self.port, trust })
     }
 }
 
@@ -384,8 +414,17 @@ mod tests {
         let config = flags.or(file).config().unwrap();
         assert_eq!(config.listen.port(), 4000);
         assert_eq!(config.key_file, Path::new("here/key"));
-        assert_eq!(config.clusters[0].address.port, 8006);
-        assert_eq!(config.clusters[0].address.trust, Trust::System);
+        assert_eq!(config.clusters[0].addresses[0].port, 8006);
+        assert_eq!(config.clusters[0].addresses[0].trust, Trust::System);
+    }
+
+    #[test]
+    fn a_cluster_can_have_more_addresses_each_with_its_own_trust() {
+        let text = format!("{CLUSTER}addresses = [{{ host = \"192.0.2.2\", port = 443, fingerprint = \"{}\" }}]", "AB".repeat(32));
+        let config = Settings::parse(&text).unwrap().config().unwrap();
+        let found: Vec<_> = config.clusters[0].addresses.iter().map(|a| (a.host.as_str(), a.port, a.trust == Trust::System)).collect();
+        assert_eq!(found, [("192.0.2.1", 8006, true), ("192.0.2.2", 443, false)]);
+        assert!(mistake(&text.replace("192.0.2.2", "https://pve")).contains("https://pve"));
     }
 
     #[test]

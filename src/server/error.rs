@@ -5,6 +5,7 @@ use crate::{
     error::{AppError, Incident, Lock},
     proxmox::{
         self, Cause,
+        error::Thing,
         ids::{ClusterName, NodeName, Vmid},
     },
 };
@@ -87,26 +88,48 @@ fn of_cause(cause: &Cause, cluster: ClusterName, node: Option<NodeName>, vmid: O
         (Cause::TimedOut(_), _) => AppError::ClusterSlow { cluster, incident },
         (Cause::Untrusted { .. }, _) => AppError::CertificateUntrusted { cluster, incident },
         (Cause::Protocol(_), _) => AppError::Unintelligible { incident },
-        (Cause::NodeUnreachable { .. }, _) => AppError::NodeUnreachable { node, incident },
+        (Cause::NodeUnreachable { .. } | Cause::NotFound { what: Thing::Node, .. }, _) => AppError::NodeUnreachable { node, incident },
         (Cause::Forbidden { .. }, vmid) => AppError::Forbidden { vmid },
-        (Cause::NotFound(_), Some(vmid)) => AppError::ContainerNotFound { vmid },
+        (Cause::NotFound { what: Thing::Container, .. }, Some(vmid)) => AppError::ContainerNotFound { vmid },
         (Cause::Locked(lock), Some(vmid)) => AppError::ContainerLocked { vmid, lock: Lock::of(lock) },
         (Cause::AlreadyRunning, Some(vmid)) => AppError::AlreadyRunning { vmid },
         (Cause::NotRunning, Some(vmid)) => AppError::NotRunning { vmid },
         (Cause::IsTemplate, Some(vmid)) => AppError::IsTemplate { vmid },
-        (Cause::TaskFailed { meaning: Some(meaning), .. }, vmid) => of_cause(meaning, cluster, node, vmid),
+        (Cause::TaskFailed { meaning: Some(meaning), .. }, Some(_)) if has_an_answer(meaning) => of_cause(meaning, cluster, node, vmid),
         (Cause::TaskFailed { .. }, Some(vmid)) => AppError::TaskFailed { vmid, incident },
-        // about no container, or a sentence that we do not know
+        // about no container, what no verb of ours can meet yet, or a sentence that we do not know
         (
-            Cause::NotFound(_)
+            Cause::NotFound { .. }
             | Cause::Locked(_)
+            | Cause::Busy(_)
+            | Cause::AlreadyExists(_)
             | Cause::AlreadyRunning
             | Cause::NotRunning
+            | Cause::MustBeStopped
+            | Cause::DidNotStop
+            | Cause::Protected
+            | Cause::HaManaged
             | Cause::IsTemplate
+            | Cause::DigestMismatch
+            | Cause::StorageUnavailable(_)
+            | Cause::NoQuorum
             | Cause::TaskFailed { .. }
-            | Cause::Invalid(_)
+            | Cause::Invalid { .. }
+            | Cause::NotImplemented(_)
             | Cause::Other { .. },
             _,
         ) => AppError::Refused { incident },
     }
+}
+
+/// Whether a user can be told more of it than that a task failed.
+fn has_an_answer(cause: &Cause) -> bool {
+    matches!(
+        cause,
+        Cause::NotFound { what: Thing::Container | Thing::Node, .. }
+            | Cause::Locked(_)
+            | Cause::AlreadyRunning
+            | Cause::NotRunning
+            | Cause::IsTemplate
+    )
 }

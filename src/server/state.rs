@@ -23,7 +23,7 @@ pub struct Cluster {
 impl Cluster {
     /// Prepares a cluster; nothing is sent yet.
     pub fn new(config: &ClusterConfig) -> Result<Self, ConnectionError> {
-        Ok(Self { name: config.name.clone(), connection: Connection::new(&config.address)? })
+        Ok(Self { name: config.name.clone(), connection: Connection::new(&config.addresses)? })
     }
 }
 

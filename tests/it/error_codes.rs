@@ -42,13 +42,16 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
     let stranger = app.stranger();
     let alice = app.sign_in("alice@pve").await;
     let auditor = app.sign_in("auditor@pve").await;
+    // what has vanished is known by Proxmox's exact words alone
+    let unmarked = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let ann = unmarked.sign_in("alice@pve").await;
     let mut reached: Vec<(&str, AppError)> = vec![
         ("a stranger", start(&stranger, 103).await),
         ("a wrong password", stranger.post(sign_in_as("alice", "pve", "wrong")).await.error()),
         ("twofactor@pve", stranger.post(sign_in_as("twofactor", "pve", "berth")).await.error()),
         ("no password", stranger.post(sign_in_as("alice", "pve", "")).await.error()),
         ("auditor@pve", start(&auditor, 103).await),
-        ("CT vanishes", stop(&alice, 122).await),
+        ("CT vanishes", stop(&ann, 122).await),
         ("CT locked-by-backup", stop(&alice, 119).await),
         ("CT pihole", start(&alice, 101).await),
         ("CT web", stop(&alice, 103).await),

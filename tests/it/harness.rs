@@ -118,7 +118,10 @@ impl TestApp {
             database_url: postgres().await,
             key_file: data.path().join("key"),
             site: Some(data.path().join("site")),
-            clusters: [ClusterConfig { name: "homelab".parse().expect("a name"), address }].into_iter().chain(setup.others).collect(),
+            clusters: [ClusterConfig { name: "homelab".parse().expect("a name"), addresses: vec![address] }]
+                .into_iter()
+                .chain(setup.others)
+                .collect(),
             page_budget: setup.page_budget,
         };
         let application = Application::build(config).await.expect("Berth starts");

@@ -7,7 +7,10 @@
 mod client;
 mod containers;
 mod error_codes;
+mod faults;
 mod harness;
+mod parsers;
+mod recordings;
 mod requests;
 mod sessions;
 mod sign_in;

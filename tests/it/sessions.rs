@@ -6,6 +6,7 @@ use berth::{
     containers::api::ListContainers,
     error::AppError,
     server::session::{IDLE, Sessions, session_key},
+    simulator::{Fault, FaultAction},
 };
 use std::{collections::HashMap, os::unix::fs::PermissionsExt};
 use time::OffsetDateTime;
@@ -98,6 +99,24 @@ async fn a_ticket_is_renewed_while_somebody_works() {
     assert_eq!(renewals(), 1);
     assert_eq!(alice.read(ListContainers {}).await.status, 200);
     assert_eq!(renewals(), 1, "the new ticket is young");
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_renewed_in_the_middle_of_a_call_is_kept() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    app.execute("UPDATE tickets SET issued_at = issued_at - 100").await;
+    let issued = async || app.column("SELECT CAST(issued_at AS TEXT) FROM tickets").await;
+    let before = issued().await;
+    let refused = FaultAction::Status { code: 401, reason: "permission denied - invalid PVE ticket".into() };
+    app.cluster.fault(Fault::new(refused).path_prefix("/cluster/resources").times(1));
+    assert_eq!(alice.read(ListContainers {}).await.status, 200);
+    let kept = async {
+        while issued().await == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), kept).await.expect("the new ticket is in the database");
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn an_account_with_a_second_factor_is_told_so() {
 fn office() -> ClusterConfig {
     // nothing listens on port 1
     let address = Address { host: "127.0.0.1".into(), port: 1, trust: Trust::System };
-    ClusterConfig { name: "office".parse().unwrap(), address }
+    ClusterConfig { name: "office".parse().unwrap(), addresses: vec![address] }
 }
 
 #[tokio::test]
