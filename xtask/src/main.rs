@@ -9,11 +9,13 @@
 //! - `run`, `build`: the server on top of it
 //! - `test`: every gate and every test, with one line of totals
 //! - `bench`: sizes and the cost of a page
+//! - `conformance`: how far the simulator agrees with Proxmox VE's own code and a genuine server
 //! - `process`: children in groups of their own, so that everything can be stopped and nothing stays behind
 
 mod bench;
 mod budget;
 mod build;
+mod conformance;
 mod http;
 mod paths;
 mod process;
@@ -45,6 +47,8 @@ enum Target {
     Site(site::Args),
     /// Print the download sizes and measure the containers page
     Bench(bench::Args),
+    /// Compare the simulator with answers of Proxmox VE itself
+    Conformance(conformance::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Target::Build(args) => build::run(args),
         Target::Site(args) => site::run(args),
         Target::Bench(args) => bench::run(args),
+        Target::Conformance(args) => conformance::run(args),
     });
     match result {
         Ok(code) => code,

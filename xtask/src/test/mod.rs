@@ -4,6 +4,7 @@
 //! anything failed. What a part needs is set up by itself or said in a sentence.
 
 mod browser;
+mod conformance;
 mod gates;
 mod postgres;
 mod report;
@@ -44,6 +45,8 @@ enum Part {
     Sqlite,
     /// The same tests, on PostgreSQL
     Postgres,
+    /// The simulator agrees with Proxmox VE's own answers, where they are found
+    Conformance,
     /// The release site keeps to its size budget
     Size,
     /// Playwright, with and without JavaScript
@@ -80,6 +83,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Part::Xtask => rust::xtask(&args.args),
             Part::Sqlite => rust::on_sqlite(&args.args).inspect(|outcome| on_sqlite = Some(outcome.total())),
             Part::Postgres => rust::on_postgres(&args.args, on_sqlite),
+            Part::Conformance => conformance::run(),
             Part::Size => gates::size_budget(),
             Part::Browser => browser::run(&args.args),
         };
