@@ -96,7 +96,7 @@ def life():
 
     me = lxc(vmid)
     config = me.config.get()
-    expect((config["hostname"], config["memory"], config["unprivileged"]), ("proxmoxer", 256, 1))
+    expect((config["hostname"], config["memory"], config["tags"]), ("proxmoxer", 256, "a;b"))
     assert config["rootfs"].endswith("size=2G") and "hwaddr=BC:24:11:" in config["net0"], config
     expect(me.status.current.get()["status"], "stopped")
 

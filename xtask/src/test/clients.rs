@@ -90,8 +90,10 @@ pub fn set_up() -> Result<PathBuf> {
         }
     }
     process::run(command("python3", paths::root()).args(["-m", "venv", "--clear"]).arg(&environment))?;
-    process::run(command(&python, paths::root()).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements))
-        .context("the Python packages of tests/clients/ could not be installed")?;
+    process::run(
+        command(&python, paths::root()).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements),
+    )
+    .context("the Python packages of tests/clients/ could not be installed")?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(python)
 }

@@ -4,6 +4,7 @@
 //! anything failed. What a part needs is set up by itself or said in a sentence.
 
 mod browser;
+mod clients;
 mod conformance;
 mod gates;
 mod postgres;
@@ -47,6 +48,8 @@ enum Part {
     Postgres,
     /// The simulator agrees with Proxmox VE's own answers, where they are found
     Conformance,
+    /// Clients that others wrote, against the simulator
+    Clients,
     /// The release site keeps to its size budget
     Size,
     /// Playwright, with and without JavaScript
@@ -84,6 +87,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Part::Sqlite => rust::on_sqlite(&args.args).inspect(|outcome| on_sqlite = Some(outcome.total())),
             Part::Postgres => rust::on_postgres(&args.args, on_sqlite),
             Part::Conformance => conformance::run(),
+            Part::Clients => clients::run(&args.args),
             Part::Size => gates::size_budget(),
             Part::Browser => browser::run(&args.args),
         };
@@ -110,6 +114,7 @@ fn set_up() -> Result<()> {
     setup::packages(&paths::end2end())?;
     setup::chromium()?;
     postgres::programs()?;
-    println!("  Node, the wasm32 target, npm packages, Chromium and PostgreSQL are there");
+    clients::set_up()?;
+    println!("  Node, the wasm32 target, npm and Python packages, Chromium and PostgreSQL are there");
     Ok(())
 }
