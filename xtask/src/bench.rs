@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a visit weighs, and what a view of the containers page costs the server.
+//! `cargo xtask bench`: what a visit weighs, what a view of the containers page costs the server, and what a call to Proxmox costs.
 //!
 //! The CPU time per view is the figure to compare: it hardly depends on what else the machine does. Requests per second
 //! are printed beside a gauge of that (load average, and the time of a fixed loop before and after). The load comes from
@@ -6,6 +6,8 @@
 //! process, so its cost is in the figures.
 
 use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
     fs,
     hint::black_box,
     io::{BufRead, BufReader},
@@ -22,7 +24,7 @@ use crate::{
     budget, build,
     http::Connection,
     paths,
-    process::{Job, SIGTERM, command},
+    process::{self, Job, SIGTERM, cargo, command},
     site::{self, Profile},
 };
 
@@ -51,6 +53,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if !args.sizes {
         println!("== the containers page from the server");
         pages(&args)?;
+        println!("== the Proxmox client, and the simulated cluster");
+        client(&args)?;
     }
     Ok(if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -85,6 +89,79 @@ fn pages(args: &Args) -> Result<()> {
     println!("  gauge: load average {} before, {} after; fixed loop {:.1} ms before, {:.1} ms after", before.0, after.0, before.1, after.1);
     println!("  command: cargo xtask bench --rounds {n} --views {views} --warm-up {}", args.warm_up);
     Ok(())
+}
+
+/// The client in a process of its own against a simulated cluster with 10,000 containers in another, so that each one's CPU time is known.
+fn client(args: &Args) -> Result<()> {
+    const PROGRAMS: [&str; 8] = ["build", "--release", "--features", "ssr", "--bin", "pve-simulator", "--example", "client-bench"];
+    process::run(&mut cargo(&PROGRAMS))?;
+    let release = paths::target().join("release");
+    let state = paths::work().join("ten-thousand.toml");
+    fs::write(&state, ten_thousand()).with_context(|| format!("cannot write {}", state.display()))?;
+    let mut simulator = command(release.join("pve-simulator"), paths::root());
+    let mut simulator = Job::start(simulator.args(["--listen", "127.0.0.1:0", "--state"]).arg(&state).stdout(Stdio::piped()))?;
+    let mut lines = BufReader::new(simulator.stdout()).lines();
+    let mut said = |prefix: &str| -> Result<String> {
+        let line = lines.next().context("the simulator ended before it listened")??;
+        Ok(line.strip_prefix(prefix).with_context(|| format!("the simulator said {line}"))?.to_owned())
+    };
+    let address: SocketAddr = said("Simulated Proxmox VE at https://")?.parse().context("the simulator's address")?;
+    let fingerprint = said("Fingerprint ")?;
+
+    println!("  n={} rounds; CPU of the client and of the simulator per call, both over TLS on this machine", args.rounds.max(1));
+    let mut figures: BTreeMap<String, [Vec<f64>; 2]> = BTreeMap::new();
+    let mut order = Vec::new();
+    let mut served = Vec::new();
+    for _ in 0..args.rounds.max(1) {
+        let before = cpu_time(simulator.id())?;
+        let mut bench = command(release.join("examples/client-bench"), paths::root());
+        bench.env("BERTH_BENCH_HOST", address.ip().to_string()).env("BERTH_BENCH_PORT", address.port().to_string());
+        let output = process::capture(bench.env("BERTH_BENCH_FINGERPRINT", &fingerprint))?;
+        served.push((cpu_time(simulator.id())? - before).as_secs_f64() * 1e3);
+        for line in output.lines() {
+            let [name, calls, seconds, cpu] = line.split('\t').collect::<Vec<_>>()[..] else { bail!("client-bench said {line}") };
+            let number = |text: &str| text.parse::<f64>().with_context(|| format!("client-bench said {line}"));
+            let (calls, seconds, cpu) = (number(calls)?, number(seconds)?, number(cpu)?);
+            if !order.iter().any(|known| known == name) {
+                order.push(name.to_owned());
+            }
+            let [rates, costs] = figures.entry(name.to_owned()).or_default();
+            rates.push(calls / seconds);
+            costs.push(cpu / calls);
+        }
+    }
+    simulator.stop(SIGTERM);
+    for name in &order {
+        let [rates, costs] = figures.get_mut(name).expect("each name has figures");
+        println!("  {name}");
+        print_spread("  calls/s", 1, rates);
+        print_spread("  CPU-ms of the client per call", 3, costs);
+    }
+    print_spread("CPU-ms of the simulator for all of it", 0, &mut served);
+    println!("  command: cargo xtask bench --rounds {}", args.rounds);
+    Ok(())
+}
+
+/// A cluster of four nodes with 10,000 containers, half of them running.
+fn ten_thousand() -> String {
+    let mut text = String::from(
+        "version = \"8.4\"\ncluster = \"bench\"\naccess = \"user:root@pam:1:0::::::\"\n\n[passwords]\n\"root@pam\" = \"berth\"\n",
+    );
+    for node in 1..=4 {
+        let _ = write!(text, "\n[[nodes]]\nname = \"pve{node}\"\ncpus = 64\n");
+    }
+    for vmid in 100..10_100 {
+        let node = vmid % 4 + 1;
+        let running = vmid % 2 == 0;
+        let config = format!(
+            "arch: amd64\\ncores: 2\\nhostname: ct{vmid}\\nmemory: 1024\\nostype: debian\\nrootfs: local-lvm:vm-{vmid}-disk-0,size=8G\\nswap: 512\\ntags: prod;web\\n"
+        );
+        let _ = write!(
+            text,
+            "\n[[containers]]\nvmid = {vmid}\nnode = \"pve{node}\"\nrunning = {running}\nuptime = 86400\nload = 0.1\nconfig = \"{config}\"\n"
+        );
+    }
+    text
 }
 
 /// Waits for the line that says where the server listens, and keeps its output flowing afterwards.
