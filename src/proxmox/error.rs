@@ -290,6 +290,8 @@ impl Cause {
 fn path_and_privilege(text: &str) -> Option<(String, String)> {
     let inside = text.strip_prefix("Permission check failed (")?.strip_suffix(')')?;
     let (path, privilege) = inside.split_once(", ").filter(|(path, _)| path.starts_with('/'))?;
+    // `Sys.Modify for modifying tag 'prod'` (GuestHelpers.pm:332)
+    let privilege = privilege.split_once(" for ").map_or(privilege, |(privilege, _)| privilege);
     Some((path.to_owned(), privilege.to_owned()))
 }
 
@@ -353,6 +355,7 @@ mod tests {
         assert_eq!(named("Permission check failed (/vms/101, VM.PowerMgmt)").as_deref(), Some("/vms/101 VM.PowerMgmt"));
         let either = "Permission check failed (/storage/x, Datastore.Audit|Datastore.AllocateSpace)";
         assert_eq!(named(either).as_deref(), Some("/storage/x Datastore.Audit|Datastore.AllocateSpace"));
+        assert_eq!(named("Permission check failed (/, Sys.Modify for modifying tag 'prod')").as_deref(), Some("/ Sys.Modify"));
         for text in ["Permission check failed", "Permission check failed (user != root@pam)", "Permission check failed (a, b)"] {
             assert_eq!(named(text), None, "{text:?}");
         }

@@ -9,6 +9,7 @@ mod containers;
 mod error_codes;
 mod faults;
 mod harness;
+mod life;
 mod parsers;
 mod recordings;
 mod requests;
