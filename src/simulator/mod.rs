@@ -9,25 +9,31 @@
 //! of Proxmox VE 8.4 as it was recorded (comments cite the recording) and Proxmox's source (comments cite file and line).
 //!
 //! * `server` listens, `pipeline` takes a request through its checks, `routes` is the table of endpoints, `api` answers;
-//! * `state` is the cluster, `tasks` and `lifecycle` what happens to it, `samples` and `usage` what it shows, `demo` how it begins;
-//! * `access`, `tickets` and `tls` say who is who; `faults`, `requests` and `control` are for tests.
+//! * `schema` is what parameters there are, `access` who may what, `authentication`, `sign_in`, `tickets` and `tls` who is who;
+//! * `state` is the cluster, `file` how it is written down, `demo` the one that one begins with; `config` is a container's configuration
+//!   and every change of it, `storage` what lies on disks, `create`, `destroy` and `feature` what the requests of these names do;
+//! * `tasks`, `lifecycle` and `step` are what happens over time, `samples` and `usage` what it shows, `clock` the time;
+//! * `version` says which release answers; `faults`, `requests` and `control` are for tests.
 //!
 //! # What is different from Proxmox
 //!
 //! * **Endpoints:** only those in `routes`. Others are 501 as on Proxmox, and are counted ([`Simulator::unknown_requests`]).
-//!   Only the JSON format; no indexes (`/`, `/nodes/{node}`), no web interface.
-//! * **Connections:** a proxied 200 says `Connection: Keep-Alive` only, not `close` as well: hyper would close. No gzip. No
-//!   session resumption, so that every connection shows its certificate. `GET` and `DELETE` with a body are refused after the
-//!   ticket was checked, as there, but the body is not read.
-//! * **All nodes answer on one address**; `/nodes` names another fingerprint for each of the others.
-//! * **Tickets** are signed with an HMAC as long as Proxmox's signature. Keys do not rotate by themselves. API tokens, second
-//!   factors after the first answer, groups and pools do not exist yet; all realms but `pam` and `pve` have no users.
-//! * **Checks of parameters** know only what the endpoints need. A key given twice has its last value (there: an array).
-//! * **Configurations** cannot be changed yet, and have neither pending values nor snapshots.
+//!   Only the JSON format; no indexes (`/`, `/nodes/{node}`), no web interface and its format (`/api2/extjs`).
+//! * **Connections:** a proxied 200 says `Connection: Keep-Alive` only, not `close` as well: hyper would close. No session
+//!   resumption, so that every connection shows its certificate. `GET` and `DELETE` with a body are refused after the ticket was
+//!   checked, as there, but the body is not read.
+//! * **All nodes answer on one address**, and share one daemon with three workers; `/nodes` names another fingerprint for each.
+//! * **Tickets** are signed with an HMAC as long as Proxmox's signature. Keys do not rotate by themselves. Realms other than `pam` and
+//!   `pve` have no users; second factors are one-time codes and recovery keys.
+//! * **Order:** where Perl takes keys in random order (several refused options at once), here they come by name.
+//! * **Configurations:** a hookscript exists if it lies on a storage; every node has the same `/dev`; no zones of SDN but the node's own.
+//! * **Creating:** OCI images, raw `lxc.*` options of a restored container and the back-conversion of templates are left out.
+//! * **Storages** are never away by themselves, and keep one list of volumes for all nodes.
 //! * **Tasks and requests** of long ago are forgotten: of more than 2,000 and 20,000 the older half.
-//! * **Tasks** begin at once and take the same time each time. The log of a start that fails is shorter. A task that waited for the lock and finds its work done
-//!   succeeds. Aborting answers at once. The node's daemon never runs out of workers.
-//! * **HA** is one container whose manager obeys after eight seconds; nothing is ever moved.
+//! * **Tasks** begin at once and take the same time each time. The log of a start that fails is shorter. A task that waited for the
+//!   lock and finds its work done succeeds. Aborting answers at once. Before a start, bridges are checked as they were before pending
+//!   changes came into force.
+//! * **HA** is a container whose manager obeys after eight seconds; nothing is ever moved.
 //! * **Usage** is made up from sines. The samples of all nodes are taken at the same moment; two workers take turns, whoever asks.
 //! * **Time** can run faster, stand still or be skipped; `Date` is the simulated time.
 
