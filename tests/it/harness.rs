@@ -37,11 +37,31 @@ pub struct TestApp {
     pub cluster: Simulator,
     pub url: String,
     pub data: tempfile::TempDir,
-    db: Db,
+    config: Config,
+    /// Always there but in the middle of [`TestApp::restart`].
+    serving: Option<Serving>,
     http: reqwest::Client,
     leaks: Mutex<Vec<String>>,
-    _stop: oneshot::Sender<()>,
-    _server: JoinHandle<()>,
+}
+
+/// Berth itself; it ends with this.
+struct Serving {
+    db: Db,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+/// Starts Berth, and says where it is.
+async fn serve(config: Config) -> (String, Serving) {
+    let application = Application::build(config).await.expect("Berth starts");
+    let (url, db) = (format!("http://{}", application.address()), application.db());
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(async move {
+        // a dropped sender stops it too
+        let stop = async { drop(stopped.await) };
+        application.serve(stop).await.expect("Berth serves");
+    });
+    (url, Serving { db, stop, server })
 }
 
 /// What a test may choose.
@@ -124,14 +144,7 @@ impl TestApp {
                 .collect(),
             page_budget: setup.page_budget,
         };
-        let application = Application::build(config).await.expect("Berth starts");
-        let (url, db) = (format!("http://{}", application.address()), application.db());
-        let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(async move {
-            // a dropped sender stops it too
-            let stop = async { drop(stopped.await) };
-            application.serve(stop).await.expect("Berth serves");
-        });
+        let (url, serving) = serve(config.clone()).await;
         let http = reqwest::Client::builder()
             // plain HTTP is all it speaks, but a client wants to know
             .tls_backend_preconfigured(client_config(&Trust::System).expect("TLS"))
@@ -139,12 +152,21 @@ impl TestApp {
             .no_proxy()
             .build()
             .expect("a client");
-        Self { cluster, url, data, db, http, leaks: Mutex::default(), _stop: stop, _server: server }
+        Self { cluster, url, data, config, serving: Some(serving), http, leaks: Mutex::default() }
+    }
+
+    /// Berth ends and starts again with the same data, at another address. Browsers come back by [`TestApp::browser`].
+    pub async fn restart(&mut self) {
+        let Serving { db, stop, server } = self.serving.take().expect("it runs");
+        drop((db, stop));
+        server.await.expect("Berth ends");
+        let (url, serving) = serve(self.config.clone()).await;
+        (self.url, self.serving) = (url, Some(serving));
     }
 
     /// Runs a statement on whichever database is open.
     pub async fn execute(&self, sql: &'static str) -> u64 {
-        match &self.db {
+        match &self.db() {
             Db::Sqlite(pool, _) => sqlx::query(sql).execute(pool).await.map(|done| done.rows_affected()),
             Db::Postgres(pool) => sqlx::query(sql).execute(pool).await.map(|done| done.rows_affected()),
         }
@@ -154,7 +176,7 @@ impl TestApp {
     /// Takes a session's ticket away.
     pub async fn forget_ticket(&self, session_key: &str) {
         let sql = "DELETE FROM tickets WHERE session_id = $1";
-        match &self.db {
+        match &self.db() {
             Db::Sqlite(pool, _) => sqlx::query(sql).bind(session_key).execute(pool).await.map(|_| ()),
             Db::Postgres(pool) => sqlx::query(sql).bind(session_key).execute(pool).await.map(|_| ()),
         }
@@ -163,7 +185,7 @@ impl TestApp {
 
     /// All values of a text column.
     pub async fn column(&self, sql: &'static str) -> Vec<String> {
-        match &self.db {
+        match &self.db() {
             Db::Sqlite(pool, _) => sqlx::query_scalar(sql).fetch_all(pool).await,
             Db::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
         }
@@ -172,17 +194,23 @@ impl TestApp {
 
     /// The database, for a store's own tests.
     pub fn db(&self) -> Db {
-        self.db.clone()
+        self.serving.as_ref().expect("it runs").db.clone()
     }
 
     /// The database stops working.
     pub async fn break_database(&self) {
-        self.db.close().await;
+        self.db().close().await;
     }
 
     /// Somebody without a session.
     pub fn stranger(&self) -> Browser<'_> {
-        Browser { app: self, cookies: Mutex::default() }
+        self.browser("")
+    }
+
+    /// Somebody with these cookies, written as [`Browser::cookies`] has them.
+    pub fn browser(&self, cookies: &str) -> Browser<'_> {
+        let pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
+        Browser { app: self, cookies: Mutex::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()) }
     }
 
     /// Somebody who has signed in with the password that every account has.
@@ -268,7 +296,7 @@ impl Browser<'_> {
     }
 
     /// Sends a form as a browser without JavaScript does from the page at `from`.
-    pub async fn submit(&self, from: &str, action: &str, body: &'static str) -> Answer {
+    pub async fn submit(&self, from: &str, action: &str, body: impl Into<reqwest::Body>) -> Answer {
         let referer = format!("{}{from}", self.app.url);
         let headers = [("accept", "text/html,*/*"), ("referer", &referer), ("origin", &self.app.url), FORM];
         self.send(Method::POST, action, &headers, body).await

@@ -13,6 +13,7 @@ mod life;
 mod parsers;
 mod recordings;
 mod requests;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod trust;
