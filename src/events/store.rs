@@ -171,8 +171,8 @@ pub async fn list_latest_events(db: &Db, containers: &[&ContainerId]) -> sqlx::R
     let sql = db.pick(listed!(
         concat!("SELECT ", event_columns!(), " FROM "),
         "$1",
-        " AS wanted (id) JOIN container_events e ON e.container_id = wanted.id
-              AND e.id >= COALESCE((SELECT x.id FROM container_events x WHERE x.container_id = wanted.id
+        " AS wanted JOIN container_events e ON e.container_id = wanted.value
+              AND e.id >= COALESCE((SELECT x.id FROM container_events x WHERE x.container_id = wanted.value
                                     ORDER BY x.id DESC LIMIT 1 OFFSET 2), '')
           ORDER BY e.container_id, e.id DESC"
     ));

@@ -15,4 +15,6 @@ mod recordings;
 mod requests;
 mod sessions;
 mod sign_in;
+mod store;
+mod store_scale;
 mod trust;
