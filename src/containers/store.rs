@@ -339,7 +339,8 @@ struct KnownRow {
 }
 
 /// Brings our rows in line with a list that Proxmox gave some user: unknown containers and nodes get a row, what has moved, got another
-/// name or another status follows. Answers with the row of each. For every new list; where nothing has changed, nothing is written.
+/// name or another status follows. Answers with the row of each that nobody has deleted meanwhile. For every new list; where nothing has
+/// changed, nothing is written.
 ///
 /// What is not in the list is not touched: it may only be invisible to this user. A status that was written less than [`EXACT_FOR`] ago
 /// outranks the list's, which lags and flips.

@@ -763,3 +763,38 @@ async fn operations_are_listed_newest_first_and_changes_earliest_first() {
     assert!(changed.is_sorted_by_key(|row| row.updated_at));
     assert_eq!(list_changed_since(&store.db, now + 60_000).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn whatever_writes_at_once_never_waits_in_a_circle_and_the_counts_stay_right() {
+    let (store, _) = Store::with(101..121).await;
+    let work = async |worker: u32| {
+        for round in 0..25 {
+            let number = 101 + (worker * 7 + round * 3) % 20;
+            let on = ["pve1", "pve2", "pve3"][(worker + round) as usize % 3];
+            let rows: Vec<_> = (101..121).map(|number| seen(number, on, Status::Running)).collect();
+            store.execute("UPDATE containers SET status_at = 1 WHERE vmid = 105 AND gone_at IS NULL").await.unwrap();
+            let ids = upsert_seen(&store.db, &homelab(), &[node(on)], &rows).await.unwrap();
+            // another may have deleted it since
+            let Some(id) = ids.get(&vmid(number)).cloned() else { continue };
+            let holder = Holder::new_run();
+            let row = operation(&id, number, Verb::Delete);
+            if claim(&store.db, &row, &terms(&holder)).await.unwrap() == Claim::Taken {
+                let container = match round % 3 {
+                    0 => ContainerEndRow::Deleted,
+                    1 => ContainerEndRow::Gone,
+                    _ => running_on(on),
+                };
+                let end = FinishRow { container, ..done(&id, number) };
+                assert!(finish(&store.db, Held { operation: &row.id, holder: &holder }, &end).await.unwrap());
+            }
+            let lifecycle = [Lifecycle::Creating, Lifecycle::Ready, Lifecycle::Error][(worker + round) as usize % 3];
+            update_container_lifecycle(&store.db, &id, lifecycle).await.unwrap();
+        }
+    };
+    futures::future::join_all((0..8).map(work)).await;
+    for lifecycle in ["creating", "ready", "error"] {
+        let counted = format!("SELECT CAST(SUM(number) AS BIGINT) FROM container_counts WHERE lifecycle = '{lifecycle}'");
+        let there = format!("SELECT COUNT(*) FROM containers WHERE gone_at IS NULL AND lifecycle = '{lifecycle}'");
+        assert_eq!(store.number(&counted).await, store.number(&there).await, "{lifecycle}");
+    }
+}
