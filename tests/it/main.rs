@@ -16,4 +16,6 @@ mod requests;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod store;
+mod store_scale;
 mod trust;
