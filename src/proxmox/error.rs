@@ -118,6 +118,9 @@ pub enum Cause {
     /// A template cannot be started.
     #[error("it is a template")]
     IsTemplate,
+    /// A task that somebody aborted or overruled.
+    #[error("it was broken off")]
+    Cancelled,
     /// The configuration has changed since it was read.
     #[error("the configuration was changed by somebody else")]
     DigestMismatch,
@@ -175,6 +178,8 @@ const SENTENCES: &[(&str, Meaning)] = &[
     ("CT {n} not running", |_, _| Cause::NotRunning),         // ST:264, ST:363; life-12, life-13
     ("VM {n} not running", |_, _| Cause::NotRunning),         // ST:542: a reboot says VM
     ("container did not stop", |_, _| Cause::DidNotStop),     // L:3270; exit status of life-30
+    ("unexpected status", |_, _| Cause::Cancelled), // RE:520-747: a worker that was killed; exit status of an overruled shutdown (REAL.md, Tasks)
+    ("received interrupt", |_, _| Cause::Cancelled), // RE:520-747: a worker that was asked to end
     ("you can't start a CT if it's a template", |_, _| Cause::IsTemplate), // ST:191; exit status of tmpl-05
     ("CT is locked ({})", |gaps, _| Cause::Locked(gaps[0].to_owned())), // AbstractConfig.pm:339; lock-09, lock-05
     ("can't lock file '{}' - got timeout", |_, text| Cause::Busy(text.to_owned())), // Tools.pm:157, 264; conc-03
