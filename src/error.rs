@@ -13,7 +13,7 @@ use leptos::server_fn::{
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use strum::VariantNames;
+use strum::{IntoStaticStr, VariantNames};
 
 /// A number under which the log holds what the user is not told, such as `7F3J-98`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ impl Lock {
 
 /// What a user can be told. The code is the variant's name in snake case: `"signed_out"`, or `{"not_running":{"vmid":101}}` where there
 /// is more to say. An inner tag would cost the browser a second JSON reader.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, VariantNames)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, VariantNames, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AppError {
@@ -314,6 +314,11 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// Its code alone, such as `not_running`.
+    pub fn code(&self) -> &'static str {
+        self.into()
+    }
+
     /// The HTTP status that goes with it where a program asked. A browser's plain form gets a redirect instead.
     pub fn status(&self) -> u16 {
         match self {

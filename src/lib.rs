@@ -13,6 +13,9 @@
 //! | `server` | server | what all slices stand on: configuration, state, sessions, database, secrets, log |
 //! | [`auth`] | slice | signing in and out with a Proxmox account |
 //! | [`containers`] | slice | the list, and start, shut down, stop |
+//! | [`operations`] | slice | a verb under way: in the database before its first call, and until its end is known |
+//! | [`events`] | slice | who did what, kept for good |
+//! | [`services`] | slice | what runs in a container |
 //! | [`preferences`] | slice | what a browser remembers: the theme |
 //! | `startup` | server | puts it all together; used by `main`, the demo and the tests alike |
 //! | `simulator` | server | a simulated Proxmox VE at the other end of a TLS socket |
@@ -31,9 +34,12 @@ pub mod app;
 pub mod auth;
 pub mod containers;
 pub mod error;
+pub mod events;
+pub mod operations;
 pub mod paths;
 pub mod preferences;
 pub mod proxmox;
+pub mod services;
 pub mod ui;
 
 cfg_if::cfg_if! {

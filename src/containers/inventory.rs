@@ -20,7 +20,7 @@ use std::{
 };
 
 /// For how long an exact read outranks a sample: the lag of ten seconds and some.
-const EXACT_FOR: Duration = Duration::from_secs(15);
+pub(super) const EXACT_FOR: Duration = Duration::from_secs(15);
 /// A user who has not looked for this long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 

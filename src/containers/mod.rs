@@ -11,5 +11,6 @@ cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
         pub mod inventory;
         pub mod service;
+        pub mod store;
     }
 }

@@ -5,10 +5,12 @@ use crate::{
     proxmox::ids::{NodeName, Vmid},
 };
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString};
 
 /// Whether a container runs. There is no "starting": that is an action's, not the container's (REAL.md, State).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// It runs.
     Running,
@@ -16,6 +18,19 @@ pub enum Status {
     Stopped,
     /// Its node does not answer, or it is too new for Proxmox to say.
     Unknown,
+}
+
+/// How far our own work on a container is. A container that was made elsewhere is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Lifecycle {
+    /// It is being made.
+    Creating,
+    /// There is nothing left to do.
+    Ready,
+    /// The making of it failed.
+    Error,
 }
 
 /// A container in the list.

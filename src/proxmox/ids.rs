@@ -46,6 +46,7 @@ macro_rules! text_id {
         }
     };
 }
+pub(crate) use text_id;
 
 /// The number of a guest, unique in its cluster: 100 to 999,999,999 (`pve-vmid`, pve-common JSONSchema.pm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

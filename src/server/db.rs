@@ -1,11 +1,16 @@
 //! Our database: one SQLite file, or PostgreSQL where several replicas share it.
 //!
-//! A query is written once, with `$1` placeholders and `ON CONFLICT`, which both understand; [`both!`] runs it on whichever is open.
-//! Times are epoch seconds.
+//! A query is written once, with `$1` placeholders and `ON CONFLICT`, which both understand; [`both!`] runs it on whichever is open, and
+//! [`within!`] in a transaction on it. Where the two need different texts, [`Db::pick`] takes a pair. Times are epoch milliseconds by the
+//! database's clock, which a statement reads from the view `clock`; those of sessions and tickets are epoch seconds by ours.
 
 use super::config::Config;
+use crate::proxmox::ids::{ClusterName, NodeName, Upid, UserId, Vmid};
+use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
-    PgPool, SqlitePool,
+    Database, Decode, Encode, PgPool, Postgres, Sqlite, SqlitePool, Transaction, Type,
+    encode::IsNull,
+    error::BoxDynError,
     postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -54,6 +59,203 @@ macro_rules! both {
 }
 pub(crate) use both;
 
+/// A transaction on whichever database is open. Dropped without [`Tx::commit`], it changes nothing.
+pub enum Tx {
+    /// It holds the one lock for writing from its beginning.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// Each statement in it sees what was committed before that statement.
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Runs one query in a transaction: `within!(tx, |connection| sqlx::query(..).execute(connection).await)`.
+macro_rules! within {
+    ($tx:expr, |$connection:ident| $query:expr) => {
+        match $tx {
+            $crate::server::db::Tx::Sqlite(tx) => {
+                let $connection = &mut **tx;
+                $query
+            }
+            $crate::server::db::Tx::Postgres(tx) => {
+                let $connection = &mut **tx;
+                $query
+            }
+        }
+    };
+}
+pub(crate) use within;
+
+impl Tx {
+    /// Keeps what was done in it.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+    }
+
+    /// Undoes what was done in it and lets others go on at once.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await,
+            Self::Postgres(tx) => tx.rollback().await,
+        }
+    }
+}
+
+/// A statement in two texts: for SQLite, and for PostgreSQL.
+pub type Texts = (&'static str, &'static str);
+
+/// The two texts of a statement about a list, which is bound as JSON: SQLite and PostgreSQL unfold one differently.
+/// `listed!("… WHERE id IN ", $1, " ORDER BY …")`, with `$1` for the place of the list; `as bigint` where it holds numbers.
+macro_rules! listed {
+    ($before:expr, $place:literal, $after:expr) => {
+        (
+            concat!($before, "(SELECT value FROM json_each(", $place, "))", $after),
+            concat!($before, "(SELECT value FROM json_array_elements_text(", $place, "::json))", $after),
+        )
+    };
+    ($before:expr, $place:literal as bigint, $after:expr) => {
+        (
+            concat!($before, "(SELECT value FROM json_each(", $place, "))", $after),
+            concat!($before, "(SELECT value::bigint FROM json_array_elements_text(", $place, "::json))", $after),
+        )
+    };
+}
+pub(crate) use listed;
+
+/// A list as [`listed!`] wants it bound.
+pub fn list<T: Serialize>(items: impl IntoIterator<Item = T>) -> JsonText<Vec<T>> {
+    JsonText(items.into_iter().collect())
+}
+
+/// A text column that holds JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonText<T>(pub T);
+
+impl<T, DB: Database> Type<DB> for JsonText<T>
+where
+    String: Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        String::type_info()
+    }
+
+    fn compatible(ty: &DB::TypeInfo) -> bool {
+        String::compatible(ty)
+    }
+}
+
+impl<'q, T: Serialize, DB: Database> Encode<'q, DB> for JsonText<T>
+where
+    String: Encode<'q, DB>,
+{
+    fn encode_by_ref(&self, buf: &mut DB::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        serde_json::to_string(&self.0)?.encode(buf)
+    }
+}
+
+impl<'r, T: DeserializeOwned, DB: Database> Decode<'r, DB> for JsonText<T>
+where
+    String: Decode<'r, DB>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(serde_json::from_str(&String::decode(value)?)?))
+    }
+}
+
+/// Makes types columns of text, by their `Display` and `FromStr`.
+macro_rules! text_columns {
+    ($($name:ty),+ $(,)?) => {$(
+        impl<DB: sqlx::Database> sqlx::Type<DB> for $name
+        where
+            String: sqlx::Type<DB>,
+        {
+            fn type_info() -> DB::TypeInfo {
+                String::type_info()
+            }
+
+            fn compatible(ty: &DB::TypeInfo) -> bool {
+                String::compatible(ty)
+            }
+        }
+
+        impl<'q, DB: sqlx::Database> sqlx::Encode<'q, DB> for $name
+        where
+            String: sqlx::Encode<'q, DB>,
+        {
+            fn encode_by_ref(&self, buf: &mut DB::ArgumentBuffer) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+                self.to_string().encode(buf)
+            }
+        }
+
+        impl<'r, DB: sqlx::Database> sqlx::Decode<'r, DB> for $name
+        where
+            String: sqlx::Decode<'r, DB>,
+        {
+            fn decode(value: DB::ValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+                Ok(String::decode(value)?.parse()?)
+            }
+        }
+    )+};
+}
+pub(crate) use text_columns;
+
+text_columns!(ClusterName, NodeName, Upid, UserId);
+
+impl<DB: Database> Type<DB> for Vmid
+where
+    i64: Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        i64::type_info()
+    }
+
+    fn compatible(ty: &DB::TypeInfo) -> bool {
+        i64::compatible(ty)
+    }
+}
+
+impl<'q, DB: Database> Encode<'q, DB> for Vmid
+where
+    i64: Encode<'q, DB>,
+{
+    fn encode_by_ref(&self, buf: &mut DB::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        i64::from(self.get()).encode(buf)
+    }
+}
+
+impl<'r, DB: Database> Decode<'r, DB> for Vmid
+where
+    i64: Decode<'r, DB>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(u32::try_from(i64::decode(value)?)?.try_into()?)
+    }
+}
+
+/// A part of a long list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// As many as were asked for, or all that are left.
+    pub rows: Vec<T>,
+    /// Whether there are more behind the last of them.
+    pub more: bool,
+}
+
+impl<T> Page<T> {
+    /// From rows of which one more than `limit` was asked for.
+    pub fn of(mut rows: Vec<T>, limit: u32) -> Self {
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        Self { rows, more }
+    }
+}
+
+/// A length of time as the database counts it.
+pub fn millis(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+}
+
 impl Db {
     /// Opens the database that the configuration names, and migrates it.
     pub async fn open(config: &Config) -> Result<Self, OpenError> {
@@ -63,7 +265,8 @@ impl Db {
         }
     }
 
-    async fn open_sqlite(dir: &Path) -> Result<Self, OpenError> {
+    /// Opens the file in a data directory.
+    pub async fn open_sqlite(dir: &Path) -> Result<Self, OpenError> {
         let file_error = |e| OpenError::Directory(dir.to_owned(), e);
         let private = |name: &str| OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(name));
         let lock = private("lock").map_err(file_error)?;
@@ -85,11 +288,35 @@ impl Db {
         Ok(Self::Sqlite(pool, Arc::new(lock)))
     }
 
-    async fn open_postgres(url: &str) -> Result<Self, OpenError> {
+    /// Opens a database on a server.
+    pub async fn open_postgres(url: &str) -> Result<Self, OpenError> {
         let options = PgPoolOptions::new().max_connections(10).acquire_timeout(Duration::from_secs(5));
         let pool = options.connect(url).await.map_err(OpenError::Connect)?;
         sqlx::migrate!("migrations/postgres").run(&pool).await?;
         Ok(Self::Postgres(pool))
+    }
+
+    /// Begins a transaction that writes.
+    pub async fn begin(&self) -> sqlx::Result<Tx> {
+        match self {
+            // one that reads first and then wants to write would be refused where another has written in between
+            Self::Sqlite(pool, _) => pool.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            Self::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
+        }
+    }
+
+    /// The text for the database that is open.
+    pub fn pick(&self, (sqlite, postgres): Texts) -> &'static str {
+        match self {
+            Self::Sqlite(..) => sqlite,
+            Self::Postgres(_) => postgres,
+        }
+    }
+
+    /// The time by the clock that all replicas share.
+    pub async fn now_ms(&self) -> sqlx::Result<i64> {
+        let sql = "SELECT now_ms FROM clock";
+        both!(self, |pool| sqlx::query_scalar(sql).fetch_one(pool).await)
     }
 
     /// Ends all connections; whatever is asked afterwards fails.

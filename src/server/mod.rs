@@ -10,6 +10,8 @@ pub mod error;
 pub mod flash;
 pub mod flight;
 pub mod handle;
+pub mod ids;
+pub mod lease;
 pub mod secrets;
 pub mod session;
 pub mod state;

@@ -1,0 +1,180 @@
+//! The SQL of events.
+
+use super::model::{EventId, EventKind};
+use crate::{
+    containers::model::Status,
+    operations::model::{ContainerId, Manner, OperationId, Verb},
+    proxmox::ids::{ClusterName, Upid, UserId, Vmid},
+    server::{
+        db::{Db, Page, Tx, both, list, listed, text_columns, within},
+        ids::new_id,
+    },
+};
+
+text_columns!(EventId, EventKind);
+
+/// An event that is to be written. Its id and time are given to it then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEventRow {
+    /// The container's row, which the event may outlive.
+    pub container_id: ContainerId,
+    /// Where the container is.
+    pub cluster: ClusterName,
+    /// Its number.
+    pub vmid: Vmid,
+    /// Its host name as it is now.
+    pub hostname: String,
+    /// What happened.
+    pub kind: EventKind,
+    /// Who did it.
+    pub actor: UserId,
+    /// From which address, where it was asked for over the network.
+    pub source: Option<String>,
+    /// In which operation.
+    pub operation_id: Option<OperationId>,
+    /// What was asked for.
+    pub verb: Option<Verb>,
+    /// By which task.
+    pub upid: Option<Upid>,
+    /// See [`crate::operations::model::result_code`].
+    pub code: String,
+    /// How the container was brought to stand.
+    pub manner: Option<Manner>,
+    /// What it did before.
+    pub before: Option<Status>,
+    /// What it does now.
+    pub after: Option<Status>,
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct EventRow {
+    /// Which. Ids sort by time.
+    pub id: EventId,
+    /// The container's row, which may be no more.
+    pub container_id: ContainerId,
+    /// Where the container was.
+    pub cluster: ClusterName,
+    /// Its number.
+    pub vmid: Vmid,
+    /// Its host name as it was.
+    pub hostname: String,
+    /// What happened.
+    pub kind: EventKind,
+    /// Who did it.
+    pub actor: UserId,
+    /// From which address.
+    pub source: Option<String>,
+    /// In which operation.
+    pub operation_id: Option<OperationId>,
+    /// What was asked for.
+    pub verb: Option<Verb>,
+    /// By which task.
+    pub upid: Option<Upid>,
+    /// See [`crate::operations::model::result_code`].
+    pub code: String,
+    /// How the container was brought to stand.
+    pub manner: Option<Manner>,
+    /// What it did before.
+    pub before: Option<Status>,
+    /// What it did afterwards.
+    pub after: Option<Status>,
+    /// When, in epoch milliseconds.
+    pub at: i64,
+}
+
+/// All columns of an [`EventRow`], of the table or alias `e`.
+macro_rules! event_columns {
+    () => {
+        "e.id, e.container_id, e.cluster, e.vmid, e.hostname, e.kind, e.actor, e.source, e.operation_id, e.verb, e.upid, e.code, \
+         e.manner, e.before, e.after, e.at"
+    };
+}
+
+/// Whose events.
+#[derive(Debug, Clone, Copy)]
+pub enum EventsOf<'a> {
+    /// Of one container, gone or not.
+    Container(&'a ContainerId),
+    /// Of every container that has had this number.
+    Vmid(&'a ClusterName, Vmid),
+}
+
+/// Sorts behind every id: what is older than this is everything.
+pub const NEWEST: &str = "g";
+
+/// The statement that writes an event, for either database.
+macro_rules! insert {
+    ($event:expr) => {
+        sqlx::query(
+            "INSERT INTO container_events (id, container_id, cluster, vmid, hostname, kind, actor, source, operation_id, verb, upid, code,
+                 manner, before, after, at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, (SELECT now_ms FROM clock))",
+        )
+        .bind(new_id())
+        .bind(&$event.container_id)
+        .bind(&$event.cluster)
+        .bind($event.vmid)
+        .bind(&$event.hostname)
+        .bind($event.kind)
+        .bind(&$event.actor)
+        .bind(&$event.source)
+        .bind(&$event.operation_id)
+        .bind($event.verb)
+        .bind(&$event.upid)
+        .bind(&$event.code)
+        .bind($event.manner)
+        .bind($event.before)
+        .bind($event.after)
+    };
+}
+
+/// Writes an event. For what no operation ends with: a verb that was refused, a service that is ready, a script that has ended.
+pub async fn create_container_event(db: &Db, event: &NewEventRow) -> sqlx::Result<()> {
+    both!(db, |pool| insert!(event).execute(pool).await.map(|_| ()))
+}
+
+/// Writes an event in a transaction. For the end of every operation, in [`crate::operations::store::finish`].
+pub async fn insert_event(tx: &mut Tx, event: &NewEventRow) -> sqlx::Result<()> {
+    within!(tx, |connection| insert!(event).execute(connection).await.map(|_| ()))
+}
+
+/// Events, the newest first, from the one before `before` on. For a container's page and its older events.
+pub async fn list_events(db: &Db, of: EventsOf<'_>, before: Option<&EventId>, limit: u32) -> sqlx::Result<Page<EventRow>> {
+    let before = before.map_or(NEWEST, EventId::as_str);
+    let asked = i64::from(limit) + 1;
+    let rows = match of {
+        EventsOf::Container(id) => {
+            let sql = concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM container_events e WHERE e.container_id = $1 AND e.id < $2 ORDER BY e.id DESC LIMIT $3"
+            );
+            both!(db, |pool| sqlx::query_as(sql).bind(id).bind(before).bind(asked).fetch_all(pool).await)
+        }
+        EventsOf::Vmid(cluster, vmid) => {
+            let sql = concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM container_events e WHERE e.cluster = $1 AND e.vmid = $2 AND e.id < $3 ORDER BY e.id DESC LIMIT $4"
+            );
+            both!(db, |pool| sqlx::query_as(sql).bind(cluster).bind(vmid).bind(before).bind(asked).fetch_all(pool).await)
+        }
+    }?;
+    Ok(Page::of(rows, limit))
+}
+
+/// The latest three events of each of some containers, the newest first within a container. For the list.
+pub async fn list_latest_events(db: &Db, containers: &[&ContainerId]) -> sqlx::Result<Vec<EventRow>> {
+    // The third newest id is one step into the index per container, and so is everything from there on. A window function would number
+    // every event of these containers first.
+    let sql = db.pick(listed!(
+        concat!("SELECT ", event_columns!(), " FROM "),
+        "$1",
+        " AS wanted (id) JOIN container_events e ON e.container_id = wanted.id
+              AND e.id >= COALESCE((SELECT x.id FROM container_events x WHERE x.container_id = wanted.id
+                                    ORDER BY x.id DESC LIMIT 1 OFFSET 2), '')
+          ORDER BY e.container_id, e.id DESC"
+    ));
+    both!(db, |pool| sqlx::query_as(sql).bind(list(containers)).fetch_all(pool).await)
+}

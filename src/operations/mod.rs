@@ -1,0 +1,12 @@
+//! Operations: a verb under way. It is in the database before its first call and until its end is known, whatever happens to the request
+//! or the process in between.
+//!
+//! What this slice is not for: which containers there are, and what anybody may do to them.
+
+pub mod model;
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "ssr")] {
+        pub mod store;
+    }
+}
