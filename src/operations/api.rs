@@ -4,7 +4,7 @@
 
 #![expect(missing_docs, reason = "the fields of a server function's struct are its arguments, and its doc speaks of them")]
 
-use super::model::{ContainerId, OperationId, OperationView};
+use super::model::{ContainerId, OperationId, OperationView, Paged};
 use crate::{
     error::AppError,
     events::model::{ContainerEvent, EventId},
@@ -19,14 +19,14 @@ pub async fn get_operation(id: OperationId) -> Result<OperationView, AppError> {
 
 /// The operations of a container, newest first, fifty at a time; those before `before`, where it is given.
 #[server(endpoint = "list_operations", input = GetUrl)]
-pub async fn list_operations(container: ContainerId, before: Option<OperationId>) -> Result<Vec<OperationView>, AppError> {
+pub async fn list_operations(container: ContainerId, before: Option<OperationId>) -> Result<Paged<OperationView>, AppError> {
     let work = async |context| super::service::list_operations(&context, &container, before.as_ref()).await;
     crate::server::handle("list_operations", work).await
 }
 
 /// The events of a container, newest first, fifty at a time; those before `before`, where it is given.
 #[server(endpoint = "list_container_events", input = GetUrl)]
-pub async fn list_container_events(container: ContainerId, before: Option<EventId>) -> Result<Vec<ContainerEvent>, AppError> {
+pub async fn list_container_events(container: ContainerId, before: Option<EventId>) -> Result<Paged<ContainerEvent>, AppError> {
     let work = async |context| super::service::list_container_events(&context, &container, before.as_ref()).await;
     crate::server::handle("list_container_events", work).await
 }

@@ -46,8 +46,8 @@ pub struct Runner {
     pub row: OperationRow,
     /// What the container was recognised by when somebody looked last.
     pub fingerprint: Option<Fingerprint>,
-    /// Its host name, where it was read.
-    pub hostname: Option<String>,
+    /// What time it was at the cluster when this process heard of it last, by another client; epoch seconds.
+    pub clock: Option<i64>,
     /// Whether it was begun by another process, or by an earlier run of this one.
     pub is_resumed: bool,
     /// When its lease was last seen to be good for its whole length.
@@ -73,6 +73,8 @@ pub enum Position {
     Watch(Call, Upid),
     /// The task of a container under HA is done, and the container has to follow.
     Observe(Call),
+    /// The end of the call's task is seen by somebody else: nothing more is called on their behalf.
+    Settle(Call, Upid),
     /// Proxmox says that there is no such container any more, and that is what was wanted.
     Gone,
     /// It has ended, or is left to whoever comes next.
@@ -135,6 +137,7 @@ impl Runner {
                     let seen = self.observe(call).await?;
                     self.follow(call, seen).await?
                 }
+                Position::Settle(call, upid) => self.settle(call, &upid).await?,
                 Position::Gone => self.succeed(true).await?,
                 Position::End(ending) => return Ok(ending),
             };
@@ -159,6 +162,20 @@ impl Runner {
                 Some(error) => self.fail_by(error).await,
                 None => self.fail(AppError::OutcomeUnknown { vmid: self.row.vmid }).await,
             },
+        }
+    }
+
+    /// Writes down the end of a task that somebody else has seen.
+    async fn settle(&mut self, call: Call, upid: &Upid) -> Result<Position, Error> {
+        let (end, error) = match self.watch(call, upid).await {
+            Seen::End(end, error) => (end, error),
+            Seen::Blind(error) => return self.lose_sight(error).await,
+            Seen::Stopping => return Ok(Position::End(Ending::LeftOpen)),
+        };
+        match (rules::next(self.row.verb, call, end, !self.row.graceful_only), error) {
+            (Next::Finish, _) => self.succeed(false).await,
+            (_, Some(error)) => self.fail_by(error).await,
+            (_, None) => self.interrupt().await,
         }
     }
 
@@ -436,8 +453,7 @@ impl Runner {
 
     /// What time it is at the cluster, as far as it has said.
     fn now(&self) -> Option<i64> {
-        // whatever it says last is later
-        self.client.latest_date().max(self.row.intent_at)
+        self.client.latest_date().max(self.clock).max(self.row.intent_at)
     }
 
     /// What Proxmox is told for a clean shutdown.
@@ -582,7 +598,7 @@ impl Runner {
 
     fn seen(&self, status: Status) -> ContainerEndRow {
         let fingerprint = self.fingerprint.as_ref().map(ToString::to_string);
-        ContainerEndRow::Seen { node: self.row.node.clone(), status, hostname: self.hostname.clone(), fingerprint, lifecycle: None }
+        ContainerEndRow::Seen { node: self.row.node.clone(), status, hostname: None, fingerprint, lifecycle: None }
     }
 
     fn event(&self, kind: EventKind, code: &str) -> NewEventRow {
@@ -610,7 +626,8 @@ fn must_hold(is_held: bool) -> Result<(), Error> {
     if is_held { Ok(()) } else { Err(Error::LeaseLost) }
 }
 
-fn is_of_ha(upid: &Upid) -> bool {
+/// Whether a task only asks the HA manager.
+pub fn is_of_ha(upid: &Upid) -> bool {
     upid.kind().starts_with("ha")
 }
 
