@@ -146,7 +146,10 @@ pub async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice
         Ok(Ok(Ok(report))) => Ok(Outcome::Done(report)),
         Ok(Ok(Err(error))) => Err(Error::Answer(error)),
         // it goes on, here or at whoever takes it up
-        Ok(Err(_)) | Err(_) => Ok(Outcome::Running { operation }),
+        Ok(Err(_)) | Err(_) => {
+            crate::server::handle::tell_of_operation(operation.as_str());
+            Ok(Outcome::Running { operation })
+        }
     }
 }
 
