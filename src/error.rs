@@ -3,7 +3,10 @@
 //! It is made so that it cannot carry a text of Proxmox's, a path or a secret: its variants hold ids, small enums and incident numbers.
 //! The code is the contract, the sentence is its `Display`.
 
-use crate::proxmox::ids::{ClusterName, NodeName, OtherFactor, UserId, Vmid};
+use crate::{
+    operations::model::Verb,
+    proxmox::ids::{ClusterName, NodeName, OtherFactor, UserId, Vmid},
+};
 use leptos::server_fn::{
     codec::JsonEncoding,
     error::{FromServerFnError, ServerFnErrorErr},
@@ -45,8 +48,8 @@ pub enum Field {
     Code,
     /// A second factor: what was written down for the day when the app is lost.
     RecoveryKey,
-    /// The container that a verb is for.
-    Vmid,
+    /// The container's name, typed once more.
+    Confirm,
 }
 
 /// What is wrong with a field.
@@ -164,7 +167,11 @@ pub enum AppError {
         /// To which container, where it is about one.
         vmid: Option<Vmid>,
     },
-    /// There is no such container, or the user may not see it.
+    /// No container has this id, or the user may not see it.
+    NoSuchContainer,
+    /// No operation has this id, or the user may not see its container.
+    NoSuchOperation,
+    /// Its node has no such container any more.
     ContainerNotFound {
         /// Which.
         vmid: Vmid,
@@ -188,6 +195,67 @@ pub enum AppError {
     },
     /// A template cannot be started.
     IsTemplate {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Delete, and it runs.
+    MustBeStopped {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Delete, and it is protected.
+    Protected {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Delete, and high availability looks after it.
+    HaManaged {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Proxmox does not say whether it runs.
+    StatusUnknown {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Another operation works on it.
+    Busy {
+        /// On which.
+        vmid: Vmid,
+        /// What is done to it.
+        verb: Verb,
+        /// By whom.
+        by: UserId,
+        /// For how many seconds so far.
+        since: u64,
+    },
+    /// Another container bears this number now.
+    IdentityChanged {
+        /// Which number.
+        vmid: Vmid,
+    },
+    /// Nothing tells whether this is still the same container: its name has to be typed.
+    IdentityUnclear {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// A clean shutdown to which it did not listen, where no other was wanted.
+    DidNotStop {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Somebody broke the task off at Proxmox.
+    Cancelled {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Berth was restarted before the next step, which was not taken.
+    Interrupted {
+        /// Which.
+        vmid: Vmid,
+    },
+    /// Nobody could see how it ended.
+    OutcomeUnknown {
         /// Which.
         vmid: Vmid,
     },
@@ -271,13 +339,29 @@ impl AppError {
             | Self::WrongRecoveryKey
             | Self::SignInExpired => 401,
             Self::Forbidden { .. } | Self::ForeignOrigin => 403,
-            Self::ContainerNotFound { .. } | Self::NoSuchPage => 404,
-            Self::ContainerLocked { .. } | Self::AlreadyRunning { .. } | Self::NotRunning { .. } | Self::IsTemplate { .. } => 409,
+            Self::NoSuchContainer | Self::NoSuchOperation | Self::ContainerNotFound { .. } | Self::NoSuchPage => 404,
+            Self::ContainerLocked { .. }
+            | Self::AlreadyRunning { .. }
+            | Self::NotRunning { .. }
+            | Self::IsTemplate { .. }
+            | Self::MustBeStopped { .. }
+            | Self::Protected { .. }
+            | Self::HaManaged { .. }
+            | Self::StatusUnknown { .. }
+            | Self::Busy { .. }
+            | Self::IdentityChanged { .. }
+            | Self::IdentityUnclear { .. } => 409,
             Self::TooLarge => 413,
             Self::Invalid { .. } => 422,
             Self::BadRequest => 400,
             Self::Internal { .. } => 500,
-            Self::TaskFailed { .. } | Self::Refused { .. } | Self::Unintelligible { .. } | Self::CertificateUntrusted { .. } => 502,
+            Self::TaskFailed { .. }
+            | Self::DidNotStop { .. }
+            | Self::Cancelled { .. }
+            | Self::Interrupted { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::Refused { .. }
+            | Self::Unintelligible { .. } | Self::CertificateUntrusted { .. } => 502,
             Self::ClusterUnreachable { .. } | Self::NodeUnreachable { .. } | Self::Offline | Self::Outdated => 503,
             Self::ClusterSlow { .. } => 504,
         }
@@ -325,16 +409,31 @@ impl fmt::Display for AppError {
                 (Field::Code, _) => "A code has six digits.",
                 (Field::RecoveryKey, Flaw::Empty) => "Enter a recovery key.",
                 (Field::RecoveryKey, _) => "A recovery key is like 1a2b-3c4d-5e6f-7a8b.",
-                (Field::Vmid, _) => "A container's number is 100 to 999999999.",
+                (Field::Confirm, _) => "Type the container's name to confirm.",
             }),
             Self::Forbidden { vmid: Some(vmid) } => write!(f, "Your Proxmox account may not do that to CT {vmid}."),
             Self::Forbidden { vmid: None } => f.write_str("Your Proxmox account may not do that."),
-            Self::ContainerNotFound { vmid } => write!(f, "There is no container {vmid} that you may see."),
+            Self::NoSuchContainer => f.write_str("There is no such container that you may see."),
+            Self::NoSuchOperation => f.write_str("There is no such operation that you may see."),
+            Self::ContainerNotFound { vmid } => write!(f, "Proxmox has no CT {vmid} on its node any more."),
             Self::ContainerLocked { vmid, lock: Lock::Other } => write!(f, "CT {vmid} is locked. Allowed again when the lock is gone."),
             Self::ContainerLocked { vmid, lock } => write!(f, "CT {vmid} is locked: {}. Allowed again when it ends.", lock.word()),
             Self::AlreadyRunning { vmid } => write!(f, "CT {vmid} is already running."),
             Self::NotRunning { vmid } => write!(f, "CT {vmid} is not running."),
             Self::IsTemplate { vmid } => write!(f, "CT {vmid} is a template and cannot be started."),
+            Self::MustBeStopped { vmid } => write!(f, "CT {vmid} is running. Allowed again when it is stopped."),
+            Self::Protected { vmid } => write!(f, "CT {vmid} is protected. Allowed again when its protection is taken away in Proxmox."),
+            Self::HaManaged { vmid } => write!(f, "CT {vmid} is managed by HA. Allowed again when it is removed from HA in Proxmox."),
+            Self::StatusUnknown { vmid } => write!(f, "Proxmox does not say whether CT {vmid} runs. Allowed again when it does."),
+            Self::Busy { vmid, verb, by, since } => write!(f, "CT {vmid} is busy: {} by {by}, since {since} s.", verb),
+            Self::IdentityChanged { vmid } => write!(f, "Another container bears the number {vmid} now. Nothing was done to it."),
+            Self::IdentityUnclear { vmid } => {
+                write!(f, "Nothing tells whether CT {vmid} is still the same container. Type its name to go on.")
+            }
+            Self::DidNotStop { vmid } => write!(f, "CT {vmid} did not shut down by itself."),
+            Self::Cancelled { vmid } => write!(f, "Somebody broke the task for CT {vmid} off."),
+            Self::Interrupted { vmid } => write!(f, "Berth was restarted before the next step for CT {vmid}, which was not taken."),
+            Self::OutcomeUnknown { vmid } => write!(f, "Nobody could see how the operation on CT {vmid} ended."),
             Self::TaskFailed { vmid, .. } => write!(f, "Proxmox tried, and the task for CT {vmid} failed."),
             Self::ClusterUnreachable { cluster, .. } => write!(f, "{cluster} cannot be reached."),
             Self::ClusterSlow { cluster, .. } => write!(f, "{cluster} does not answer in time."),
@@ -386,10 +485,11 @@ mod tests {
 
     #[test]
     fn the_codes_are_a_contract() {
-        let codes = "signed_out wrong_credentials second_factor_unsupported wrong_code wrong_recovery_key sign_in_expired invalid \
-                     forbidden container_not_found container_locked already_running not_running is_template task_failed \
-                     cluster_unreachable cluster_slow certificate_untrusted node_unreachable refused unintelligible bad_request \
-                     too_large foreign_origin no_such_page offline outdated internal";
+        let codes = "signed_out wrong_credentials second_factor_unsupported wrong_code wrong_recovery_key sign_in_expired invalid forbidden \
+                     no_such_container no_such_operation container_not_found container_locked already_running not_running is_template \
+                     must_be_stopped protected ha_managed status_unknown busy identity_changed identity_unclear did_not_stop cancelled \
+                     interrupted outcome_unknown task_failed cluster_unreachable cluster_slow certificate_untrusted node_unreachable refused \
+                     unintelligible bad_request too_large foreign_origin no_such_page offline outdated internal";
         assert_eq!(AppError::VARIANTS.join(" "), codes);
     }
 

@@ -5,6 +5,14 @@ pub fn home() -> &'static str {
     "/"
 }
 
+/// A page of ours that follows an operation to its end; another one that it followed before is let go.
+pub fn with_operation(page: &str, operation: &str) -> String {
+    let (path, query) = page.split_once('?').unwrap_or((page, ""));
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("op="));
+    let query: Vec<String> = kept.map(str::to_owned).chain([format!("op={}", encode(operation))]).collect();
+    format!("{path}?{}", query.join("&"))
+}
+
 /// The sign-in form.
 pub fn login() -> &'static str {
     "/login"
@@ -86,6 +94,12 @@ mod tests {
         ] {
             assert_eq!(safe_next(evil), "/", "{evil:?}");
         }
+    }
+
+    #[test]
+    fn a_page_follows_one_operation() {
+        assert_eq!(with_operation("/", "a1"), "/?op=a1");
+        assert_eq!(with_operation("/?tag=prod&op=a0", "a1"), "/?tag=prod&op=a1");
     }
 
     #[test]

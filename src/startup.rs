@@ -6,6 +6,7 @@ use crate::{
     auth::{page::SecondFactorPage, service::Realms},
     containers::inventory::Inventory,
     error::AppError,
+    operations::{probe::Probe, recovery, service::Operations},
     paths,
     server::{
         AppState, Visitor,
@@ -48,6 +49,7 @@ pub struct Application {
     listener: TcpListener,
     router: Router,
     sessions: Sessions,
+    state: AppState,
     address: SocketAddr,
 }
 
@@ -80,6 +82,11 @@ pub enum StartError {
 impl Application {
     /// Opens what the configuration names and binds the address. Nothing is asked of a cluster yet.
     pub async fn build(config: Config) -> Result<Self, StartError> {
+        Self::build_with_probe(config, Probe::default()).await
+    }
+
+    /// The same with somebody who hears of every point at which an operation can be interrupted, for tests.
+    pub async fn build_with_probe(config: Config, probe: Probe) -> Result<Self, StartError> {
         // fails only where it is set already, by an earlier application of the same process
         let _ = any_spawner::Executor::init_tokio();
         std::fs::DirBuilder::new()
@@ -92,15 +99,16 @@ impl Application {
         let assets = Assets::load(config.site.as_deref())?;
         let sealer = Sealer::from_file(&config.key_file)?;
         let db = Db::open(&config).await?;
-        let connect = |cluster: &ClusterConfig| Cluster::new(cluster).map_err(|e| StartError::Cluster(cluster.name.clone(), e));
+        let connect = |cluster: &ClusterConfig| Cluster::new(cluster, &config.limits).map_err(|e| StartError::Cluster(cluster.name.clone(), e));
         let clusters = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
         let mut slices = Extensions::new();
         slices.insert(Realms::default());
         slices.insert(Inventory::default());
+        slices.insert(Operations::new(config.lifecycle.clone(), probe));
         let sessions = Sessions(db.clone());
         let secure = config.public_url.as_ref().is_some_and(|url| url.is_https());
         let state = AppState::new(&config, db, sealer, clusters, assets, slices);
-        Ok(Self { listener, router: router(state, sessions.clone(), secure), sessions, address })
+        Ok(Self { listener, router: router(state.clone(), sessions.clone(), secure), sessions, state, address })
     }
 
     /// Where it listens; the port is known here even where the configuration says 0.
@@ -117,6 +125,8 @@ impl Application {
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
         let db = self.db();
         let cleaner = tokio::spawn(clean_up(self.sessions));
+        let operations = self.state.slice::<Operations>().clone();
+        let keeper = tokio::spawn(recovery::keep_on(self.state));
         // Without this every streamed page waits for a delayed acknowledgement.
         let listener = self.listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
@@ -124,8 +134,11 @@ impl Application {
             }
         });
         let (stopping, stopped) = tokio::sync::oneshot::channel();
-        let server = axum::serve(listener, self.router).with_graceful_shutdown(async move {
+        let told = operations.clone();
+        let server = axum::serve(listener, self.router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(async move {
             stop.await;
+            // who waits for the end of an operation hears now that it goes on
+            told.tell_to_stop();
             // the receiver is gone only where the server has ended already
             let _ = stopping.send(());
         });
@@ -143,6 +156,8 @@ impl Application {
             }
         };
         cleaner.abort();
+        operations.stop(STOP_WITHIN).await;
+        keeper.abort();
         if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {
             tracing::warn!("the database still has queries under way; they are cut");
         }
@@ -212,7 +227,7 @@ async fn page(State(state): State<AppState>, request: Request<Body>) -> Response
 
 /// The page that asks for a second factor. Who has not begun to sign in, or too long ago, is back at the password.
 async fn second_factor(State(state): State<AppState>, session: Session, request: Request<Body>) -> Response {
-    let visitor = Visitor { state: state.clone(), session, signed_in: None };
+    let visitor = Visitor { state: state.clone(), session, signed_in: None, source: None };
     match SecondFactorPage::of(&visitor, request.uri().query().unwrap_or_default()).await {
         Ok(Some(page)) => {
             let context = state.clone();

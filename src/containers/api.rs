@@ -1,9 +1,14 @@
 //! The server functions of containers.
+//!
+//! A verb answers at its end, or after ten seconds while it goes on; see [`crate::operations`].
 
 #![expect(missing_docs, reason = "the fields of a server function's struct are its arguments, and its doc speaks of them")]
 
-use super::model::{ContainerList, Outcome};
-use crate::{error::AppError, proxmox::ids::Vmid};
+use super::model::ContainerList;
+use crate::{
+    error::AppError,
+    operations::model::{Choice, ContainerId, Outcome, Verb},
+};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
 /// Every container that the user may see. Answers within a second: with the last good list where Proxmox is slower.
@@ -12,21 +17,37 @@ pub async fn list_containers() -> Result<ContainerList, AppError> {
     crate::server::handle("list_containers", async |context| super::service::list_containers(&context).await).await
 }
 
-/// Starts a container and waits for the end.
+/// Starts a container. `confirm` is its name, typed where nothing else tells that it is still the same.
 #[server(endpoint = "start_container")]
-pub async fn start_container(vmid: Vmid) -> Result<Outcome, AppError> {
-    crate::server::handle("start_container", async |context| super::service::act(context, super::model::Verb::Start, vmid).await).await
+pub async fn start_container(id: ContainerId, confirm: Option<String>) -> Result<Outcome, AppError> {
+    let choice = Choice { confirm, ..Choice::default() };
+    crate::server::handle("start_container", async |context| crate::operations::service::begin(context, Verb::Start, id, choice).await).await
 }
 
-/// Shuts a container down, hard after a while, and waits for the end.
-#[server(endpoint = "shutdown_container")]
-pub async fn shutdown_container(vmid: Vmid) -> Result<Outcome, AppError> {
-    crate::server::handle("shutdown_container", async |context| super::service::act(context, super::model::Verb::Shutdown, vmid).await)
-        .await
-}
-
-/// Stops a container hard and waits for the end.
+/// Stops a container hard.
 #[server(endpoint = "stop_container")]
-pub async fn stop_container(vmid: Vmid) -> Result<Outcome, AppError> {
-    crate::server::handle("stop_container", async |context| super::service::act(context, super::model::Verb::Stop, vmid).await).await
+pub async fn stop_container(id: ContainerId, confirm: Option<String>) -> Result<Outcome, AppError> {
+    let choice = Choice { confirm, ..Choice::default() };
+    crate::server::handle("stop_container", async |context| crate::operations::service::begin(context, Verb::Stop, id, choice).await).await
+}
+
+/// Shuts a container down, and hard after a while, unless `graceful_only`.
+#[server(endpoint = "shutdown_container")]
+pub async fn shutdown_container(id: ContainerId, graceful_only: Option<bool>, confirm: Option<String>) -> Result<Outcome, AppError> {
+    let choice = Choice { confirm, graceful_only: graceful_only == Some(true) };
+    crate::server::handle("shutdown_container", async |context| crate::operations::service::begin(context, Verb::Shutdown, id, choice).await).await
+}
+
+/// Shuts a container down where it runs, and starts it.
+#[server(endpoint = "restart_container")]
+pub async fn restart_container(id: ContainerId, confirm: Option<String>) -> Result<Outcome, AppError> {
+    let choice = Choice { confirm, ..Choice::default() };
+    crate::server::handle("restart_container", async |context| crate::operations::service::begin(context, Verb::Restart, id, choice).await).await
+}
+
+/// Stops a container hard where it runs, and removes it with all its data. `confirm` is its name, typed once more.
+#[server(endpoint = "delete_container")]
+pub async fn delete_container(id: ContainerId, confirm: String) -> Result<Outcome, AppError> {
+    let choice = Choice { confirm: Some(confirm), ..Choice::default() };
+    crate::server::handle("delete_container", async |context| crate::operations::service::begin(context, Verb::Delete, id, choice).await).await
 }

@@ -1,7 +1,7 @@
-//! Containers: the list of those a user may see, and starting, shutting down and stopping one.
+//! Containers: the list of those a user may see, our rows for them, and whether one is still the same.
 //!
-//! Proxmox is the truth about them. What this slice is not for: creating containers, and what runs inside them. Operations, leases and
-//! events are not here yet; a verb is one call to Proxmox and the wait for its task.
+//! Proxmox is the truth about them. What this slice is not for: creating containers, what runs inside them, and how a verb is carried out
+//! ([`crate::operations`]).
 
 pub mod api;
 pub mod model;
@@ -9,6 +9,7 @@ pub mod view;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
+        pub mod identity;
         pub mod inventory;
         pub mod service;
         pub mod store;

@@ -2,6 +2,7 @@
 
 use crate::{
     error::{AppError, Lock},
+    operations::model::{ContainerId, Verb},
     proxmox::ids::{NodeName, Vmid},
 };
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub enum Lifecycle {
 /// A container in the list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainerRow {
+    /// Our row for it: what the verbs want.
+    pub id: ContainerId,
     /// Its number.
     pub vmid: Vmid,
     /// Its host name.
@@ -56,6 +59,8 @@ pub struct ContainerRow {
     pub usage: Option<Usage>,
     /// Whether the user may start and stop it (VM.PowerMgmt).
     pub may_power: bool,
+    /// Whether the user may delete it (VM.Allocate).
+    pub may_delete: bool,
 }
 
 /// What a running container uses.
@@ -126,46 +131,6 @@ impl ContainerList {
     }
 }
 
-/// What can be done to a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verb {
-    /// Boots it.
-    Start,
-    /// Asks it to shut down, and stops it hard after a while.
-    Shutdown,
-    /// Stops it hard.
-    Stop,
-}
-
-impl Verb {
-    /// On a button.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Start => "Start",
-            Self::Shutdown => "Shut down",
-            Self::Stop => "Stop",
-        }
-    }
-
-    /// What the container does after it.
-    pub fn goal(self) -> Status {
-        match self {
-            Self::Start => Status::Running,
-            Self::Shutdown | Self::Stop => Status::Stopped,
-        }
-    }
-
-    /// While it goes on.
-    pub fn under_way(self) -> &'static str {
-        match self {
-            Self::Start => "Starting…",
-            Self::Shutdown => "Shutting down…",
-            Self::Stop => "Stopping…",
-        }
-    }
-}
-
 /// Why something cannot be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -181,6 +146,8 @@ pub enum Refusal {
     NodeOffline,
     /// Proxmox does not allow this user to.
     NoPrivilege,
+    /// Proxmox does not allow this user to delete it.
+    MayNotDelete,
 }
 
 impl Refusal {
@@ -194,55 +161,36 @@ impl Refusal {
             Self::Locked(lock) => format!("Locked: {}. Allowed again when it ends.", lock.word()),
             Self::NodeOffline => "Its node does not answer. Allowed again when it does.".to_owned(),
             Self::NoPrivilege => "Your Proxmox account may not: it needs VM.PowerMgmt on this container.".to_owned(),
-        }
-    }
-
-    /// The same as a server function's answer.
-    pub fn error(self, row: &ContainerRow) -> Option<AppError> {
-        let vmid = row.vmid;
-        match self {
-            Self::AlreadyRunning => Some(AppError::AlreadyRunning { vmid }),
-            Self::NotRunning => Some(AppError::NotRunning { vmid }),
-            Self::Template => Some(AppError::IsTemplate { vmid }),
-            Self::Locked(lock) => Some(AppError::ContainerLocked { vmid, lock }),
-            // the list may be old; the cluster itself is asked, and answers
-            Self::NodeOffline | Self::NoPrivilege => None,
+            Self::MayNotDelete => "Your Proxmox account may not: it needs VM.Allocate on this container.".to_owned(),
         }
     }
 }
 
 /// Whether a verb is allowed now, as far as this row can tell. Shared by the button, the service and the tests.
 pub fn may(verb: Verb, row: &ContainerRow) -> Result<(), Refusal> {
-    if !row.may_power {
-        return Err(Refusal::NoPrivilege);
+    match verb {
+        Verb::Delete if !row.may_delete => return Err(Refusal::MayNotDelete),
+        // a removal stops first what runs
+        Verb::Delete if row.may_power || row.status == Status::Stopped => {}
+        _ if !row.may_power => return Err(Refusal::NoPrivilege),
+        _ => {}
     }
     if !row.node_online {
         return Err(Refusal::NodeOffline);
     }
     match (verb, row.status) {
-        (Verb::Start, _) if row.template => return Err(Refusal::Template),
+        (Verb::Delete, _) => {}
+        _ if row.template => return Err(Refusal::Template),
         (Verb::Start, Status::Running) => return Err(Refusal::AlreadyRunning),
         (Verb::Shutdown | Verb::Stop, Status::Stopped) => return Err(Refusal::NotRunning),
         _ => {}
     }
     match row.lock {
+        None => Ok(()),
         // `mounted` does not stop start or stop (PVE/API2/LXC/Status.pm)
-        None | Some(Lock::Mounted) => Ok(()),
+        Some(Lock::Mounted) if matches!(verb, Verb::Start | Verb::Stop) => Ok(()),
         Some(lock) => Err(Refusal::Locked(lock)),
     }
-}
-
-/// How a verb ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Its task ended well, and the container does what the verb is for.
-    Done {
-        /// The task had something to say.
-        warnings: bool,
-    },
-    /// Its task still runs after the wait, or the container does not follow yet; Proxmox goes on with it.
-    StillRunning,
 }
 
 #[cfg(test)]
@@ -251,6 +199,7 @@ mod tests {
 
     fn row(status: Status) -> ContainerRow {
         ContainerRow {
+            id: "0190163d8694739baea5966c26f8ad91".parse().unwrap(),
             vmid: 101.try_into().unwrap(),
             name: "web".into(),
             node: "pve1".parse().unwrap(),
@@ -261,6 +210,7 @@ mod tests {
             tags: vec![],
             usage: None,
             may_power: true,
+            may_delete: false,
         }
     }
 
@@ -279,6 +229,15 @@ mod tests {
         let locked = |lock| ContainerRow { lock: Some(lock), ..row(Status::Running) };
         assert_eq!(may(Verb::Stop, &locked(Lock::Backup)), Err(Refusal::Locked(Lock::Backup)));
         assert_eq!(may(Verb::Stop, &locked(Lock::Mounted)), Ok(()));
+        assert_eq!(may(Verb::Shutdown, &locked(Lock::Mounted)), Err(Refusal::Locked(Lock::Mounted)));
+    }
+
+    #[test]
+    fn a_removal_has_a_right_of_its_own() {
+        let running = row(Status::Running);
+        assert_eq!(may(Verb::Delete, &running), Err(Refusal::MayNotDelete));
+        assert_eq!(may(Verb::Delete, &ContainerRow { may_delete: true, template: true, ..running.clone() }), Ok(()));
+        assert_eq!(may(Verb::Delete, &ContainerRow { may_delete: true, may_power: false, ..running }), Err(Refusal::NoPrivilege));
     }
 
     #[test]

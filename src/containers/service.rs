@@ -1,28 +1,26 @@
-//! The verbs of containers.
+//! The list of containers, and what is known of one from Proxmox itself.
 
 use super::{
+    identity,
     inventory::{Inventory, Viewer},
-    model::{ContainerList, ContainerRow, NodeRow, Outcome, Status, Usage, Verb, may, percent},
+    model::{ContainerList, ContainerRow, NodeRow, Status, Usage, percent},
+    store::{self, SeenRow},
 };
 use crate::{
     auth,
     error::{AppError, Lock},
+    operations::model::ContainerId,
     proxmox::{
-        self, Client,
+        self, Cause, Client,
+        client::TaskFilter,
+        error::{Thing, missing_configuration},
         ids::{NodeName, Upid, Vmid},
-        tasks::TaskEnd,
-        wire::{ClusterResources, LxcStatus, Permissions, Resource, RunState},
+        wire::{ClusterResources, Permissions, Resource, RunState},
     },
-    server::{Context, Error, telemetry},
+    server::{Context, Error},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::{BTreeSet, HashMap};
 use time::OffsetDateTime;
-use tracing::Instrument;
-
-/// How long Proxmox waits for a clean shutdown before it stops hard (its own default, FACTS §6).
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a verb waits for its task. A shutdown that has to be forced takes its time-out and a little more (REAL.md, Tasks).
-const TASK_LIMIT: Duration = Duration::from_secs(90);
 
 fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
@@ -53,22 +51,58 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
 /// Asks Proxmox for everything that the list shows, in two calls.
 async fn fetch(context: Context) -> Result<ContainerList, Error> {
     let client = auth::service::create_proxmox_client_from_session(&context).await?;
-    let answers = futures::try_join!(client.cluster_resources(ClusterResources::All), client.access_permissions());
-    let (resources, permissions) = answers.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
-    Ok(container_list(&resources, &permissions, now()))
+    look(&context, &client).await
 }
 
-fn container_list(resources: &[Resource], permissions: &Permissions, now: i64) -> ContainerList {
+async fn look(context: &Context, client: &Client) -> Result<ContainerList, Error> {
+    let answers = futures::try_join!(client.cluster_resources(ClusterResources::All), client.access_permissions());
+    let (resources, permissions) = answers.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
+    let ids = reconcile(context, &resources).await?;
+    Ok(container_list(&resources, &permissions, &ids, now()))
+}
+
+/// Asks Proxmox once more and keeps the answer as the user's last good list, so that our rows follow at once.
+pub async fn look_again(context: &Context, client: &Client) -> Result<(), Error> {
+    let list = look(context, client).await?;
+    context.state.slice::<Inventory>().keep((context.cluster.name.clone(), context.user.clone()), list);
+    Ok(())
+}
+
+/// Brings our rows in line with what a user sees: what is new gets a row, what has changed follows, and what is not in the list is left as
+/// it is, because it may only be invisible to this user.
+async fn reconcile(context: &Context, resources: &[Resource]) -> Result<HashMap<Vmid, ContainerId>, Error> {
+    let of_kind = |kind: &'static str| resources.iter().filter(move |r| r.kind == kind);
+    let online: Vec<NodeName> = of_kind("node").filter(|r| r.status == Some(RunState::Online)).filter_map(|r| r.node.clone()).collect();
+    let seen = of_kind("lxc").filter_map(|resource| {
+        let (vmid, node) = (resource.vmid?, resource.node.clone()?);
+        Some(SeenRow { vmid, node, hostname: name_of(resource, vmid), status: status_of(resource.status.as_ref()) })
+    });
+    let seen: Vec<SeenRow> = seen.collect();
+    let known = store::upsert_seen(context.state.db(), &context.cluster.name, &online, &seen).await;
+    known.map_err(|e| Error::Db("bring the containers' rows up to date", e))
+}
+
+fn name_of(resource: &Resource, vmid: Vmid) -> String {
+    resource.name.clone().unwrap_or_else(|| format!("CT {vmid}"))
+}
+
+fn container_list(resources: &[Resource], permissions: &Permissions, ids: &HashMap<Vmid, ContainerId>, now: i64) -> ContainerList {
     let offline: BTreeSet<&NodeName> =
         resources.iter().filter(|r| r.kind == "node" && r.status != Some(RunState::Online)).filter_map(|r| r.node.as_ref()).collect();
-    let rows = resources.iter().filter(|r| r.kind == "lxc").filter_map(|r| container_row(r, &offline, permissions, now)).collect();
+    let rows = resources.iter().filter(|r| r.kind == "lxc").filter_map(|r| container_row(r, &offline, permissions, ids, now)).collect();
     let nodes = resources.iter().filter(|r| r.kind == "node").filter_map(node_row).collect();
     let mut list = ContainerList { rows, nodes, as_of: Some(now), now, trouble: None };
     list.sort();
     list
 }
 
-fn container_row(resource: &Resource, offline: &BTreeSet<&NodeName>, permissions: &Permissions, now: i64) -> Option<ContainerRow> {
+fn container_row(
+    resource: &Resource,
+    offline: &BTreeSet<&NodeName>,
+    permissions: &Permissions,
+    ids: &HashMap<Vmid, ContainerId>,
+    now: i64,
+) -> Option<ContainerRow> {
     let (vmid, node) = (resource.vmid?, resource.node.clone()?);
     let status = status_of(resource.status.as_ref());
     let usage = || {
@@ -80,8 +114,9 @@ fn container_row(resource: &Resource, offline: &BTreeSet<&NodeName>, permissions
         })
     };
     Some(ContainerRow {
+        id: ids.get(&vmid)?.clone(),
         vmid,
-        name: resource.name.clone().unwrap_or_else(|| format!("CT {vmid}")),
+        name: name_of(resource, vmid),
         node_online: !offline.contains(&node),
         node,
         status,
@@ -90,6 +125,7 @@ fn container_row(resource: &Resource, offline: &BTreeSet<&NodeName>, permissions
         tags: resource.tags.clone(),
         usage: if status == Status::Running { usage() } else { None },
         may_power: holds(permissions, &format!("/vms/{vmid}"), "VM.PowerMgmt"),
+        may_delete: holds(permissions, &format!("/vms/{vmid}"), "VM.Allocate"),
     })
 }
 
@@ -104,7 +140,8 @@ fn node_row(resource: &Resource) -> Option<NodeRow> {
     })
 }
 
-fn status_of(state: Option<&RunState>) -> Status {
+/// Proxmox's word for it, as ours.
+pub fn status_of(state: Option<&RunState>) -> Status {
     match state {
         Some(RunState::Running) => Status::Running,
         Some(RunState::Stopped) => Status::Stopped,
@@ -118,7 +155,7 @@ fn fraction_percent(fraction: f64) -> u16 {
 
 /// Whether `GET /access/permissions` grants a privilege on a path: what stands at the path itself, else at the nearest path above that
 /// hands it down (value 1; 0 holds for that path alone).
-fn holds(permissions: &Permissions, path: &str, privilege: &str) -> bool {
+pub fn holds(permissions: &Permissions, path: &str, privilege: &str) -> bool {
     if let Some(here) = permissions.get(path) {
         return here.contains_key(privilege);
     }
@@ -136,73 +173,27 @@ fn holds(permissions: &Permissions, path: &str, privilege: &str) -> bool {
     false
 }
 
-/// Carries a verb out and waits for its end. It goes on to its end, and its failure is logged, where the browser goes away.
-pub async fn act(context: Context, verb: Verb, vmid: Vmid) -> Result<Outcome, Error> {
-    let span = tracing::info_span!("verb", user = %context.user, ?verb, %vmid);
-    let work = async move { carry_out(context, verb, vmid).await.map_err(AppError::from) };
-    tokio::spawn(work.instrument(span)).await?.map_err(Error::Answer)
+/// Whether Proxmox says exactly that this node has no such container. Anything else proves nothing.
+pub fn is_missing(node: &NodeName, vmid: Vmid, error: &proxmox::Error) -> bool {
+    matches!(&error.cause, Cause::NotFound { what: Thing::Container, text } if *text == missing_configuration(node, vmid))
 }
 
-async fn carry_out(context: Context, verb: Verb, vmid: Vmid) -> Result<Outcome, Error> {
-    let client = auth::service::create_proxmox_client_from_session(&context).await?;
-    let row = find(&context, &client, vmid).await?;
-    let failed = |source| of_container(&context, &row, source);
-    if let Some(answer) = may(verb, &row).err().and_then(|refusal| refusal.error(&row)) {
-        return Err(Error::Answer(answer));
-    }
-    let upid = call(&client, verb, &row.node, vmid).await.map_err(failed)?;
-    tracing::info!(%upid, "started a task");
-    let end = client.wait_for_task(&upid, TASK_LIMIT).await.map_err(failed)?;
-    tracing::info!(%upid, ?end, "the wait for the task ended");
-    if end == TaskEnd::StillRunning {
-        return Ok(Outcome::StillRunning);
-    }
-    // The task of a container under HA is OK long before the container follows; what it does is the end (DESIGN §8.8).
-    let current = match client.lxc_status_current(&row.node, vmid).await {
-        Ok(current) => status_of(Some(&current.status)),
-        Err(error) => {
-            tracing::warn!("the task ended well, but the status cannot be read: {}", telemetry::chain(&error));
-            Status::Unknown
-        }
-    };
-    if current != verb.goal() {
-        return Ok(Outcome::StillRunning);
-    }
-    context.state.slice::<Inventory>().note_exact(&context.cluster.name, vmid, current);
-    Ok(Outcome::Done { warnings: end == TaskEnd::Warnings })
+/// Whether a container is gone: its node says exactly so, and no other node of this user's list has it (DESIGN §8.2).
+pub async fn is_gone(client: &Client, node: &NodeName, vmid: Vmid, error: &proxmox::Error) -> bool {
+    is_missing(node, vmid, error) && matches!(find_node(client, vmid).await, Ok(ref other) if other.as_ref().is_none_or(|other| other == node))
 }
 
-/// The container as the cluster lists it for this user, its status and lock read from itself. That read blocks while the container
-/// starts, so it is left out where the list cannot be acted on anyway.
-async fn find(context: &Context, client: &Client, vmid: Vmid) -> Result<ContainerRow, Error> {
-    let list = fetch(context.clone()).await?;
-    let not_found = || Error::Answer(AppError::ContainerNotFound { vmid });
-    let row = list.rows.into_iter().find(|row| row.vmid == vmid).ok_or_else(not_found)?;
-    if !row.may_power || !row.node_online {
-        return Ok(row);
-    }
-    let current: LxcStatus = client.lxc_status_current(&row.node, vmid).await.map_err(|e| of_container(context, &row, e))?;
-    context.state.slice::<Inventory>().note_exact(&context.cluster.name, vmid, status_of(Some(&current.status)));
-    Ok(ContainerRow {
-        status: status_of(Some(&current.status)),
-        lock: current.lock.as_deref().map(Lock::of),
-        template: current.template,
-        ..row
-    })
+/// Where a container lives, as the cluster lists it for this user.
+pub async fn find_node(client: &Client, vmid: Vmid) -> Result<Option<NodeName>, proxmox::Error> {
+    let resources = client.cluster_resources(ClusterResources::Guests).await?;
+    Ok(resources.into_iter().find(|r| r.kind == "lxc" && r.vmid == Some(vmid)).and_then(|r| r.node))
 }
 
-/// An error of a call that is about one container.
-fn of_container(context: &Context, row: &ContainerRow, source: proxmox::Error) -> Error {
-    let cluster = context.cluster.name.clone();
-    Error::Proxmox { cluster, node: Some(row.node.clone()), vmid: Some(row.vmid), source: Box::new(source) }
-}
-
-async fn call(client: &Client, verb: Verb, node: &NodeName, vmid: Vmid) -> Result<Upid, proxmox::Error> {
-    match verb {
-        Verb::Start => client.lxc_start(node, vmid).await,
-        Verb::Shutdown => client.lxc_shutdown(node, vmid, SHUTDOWN_TIMEOUT, true).await,
-        Verb::Stop => client.lxc_stop(node, vmid, false).await,
-    }
+/// The newest task that made a container under this number, among those that this user sees.
+pub async fn maker_of(client: &Client, node: &NodeName, vmid: Vmid) -> Result<Option<Upid>, proxmox::Error> {
+    let filter = TaskFilter { running_too: true, vmid: Some(vmid), limit: Some(500), ..TaskFilter::default() };
+    let (tasks, _) = client.tasks(node, &filter).await?;
+    Ok(identity::maker(&tasks).cloned())
 }
 
 #[cfg(test)]
@@ -239,7 +230,8 @@ mod tests {
             {"type": "lxc", "vmid": 101, "node": "pve1", "status": "running", "name": "web", "cpu": 0.125, "maxcpu": 2, "mem": 512, "maxmem": 1024, "uptime": 60}
         ]))
         .unwrap();
-        let list = container_list(&resources, &permissions(json!({"/vms/101": {"VM.PowerMgmt": 1}})), 1000);
+        let ids = [101, 103].map(|n| (Vmid::try_from(n).unwrap(), ContainerId::fresh())).into();
+        let list = container_list(&resources, &permissions(json!({"/vms/101": {"VM.PowerMgmt": 1}})), &ids, 1000);
         let names: Vec<_> = list.rows.iter().map(|r| (r.name.as_str(), r.node_online, r.may_power)).collect();
         assert_eq!(names, [("CT 103", false, false), ("web", true, true)]);
         assert_eq!(list.rows[1].usage, Some(Usage { cpu_percent: 13, memory: 512, memory_limit: 1024, started_at: 940 }));

@@ -4,11 +4,15 @@
 //! and a list that is fetched anew changes figures, not rows.
 
 use super::{
-    api::{ShutdownContainer, StartContainer, StopContainer, list_containers, shutdown_container, start_container, stop_container},
-    model::{ContainerList, ContainerRow, NodeRow, Outcome, Status, Usage, Verb, may},
+    api::{
+        DeleteContainer, RestartContainer, ShutdownContainer, StartContainer, StopContainer, delete_container, list_containers,
+        restart_container, shutdown_container, start_container, stop_container,
+    },
+    model::{ContainerList, ContainerRow, NodeRow, Status, Usage, may},
 };
 use crate::{
     error::AppError,
+    operations::model::{Outcome, Verb},
     proxmox::ids::{NodeName, Vmid},
     ui::{
         flash::take_flash,
@@ -56,10 +60,10 @@ impl Attempt {
         match self {
             Self::UnderWay(_) => true,
             // what somebody else has done since is the truth
-            Self::Failed(verb, _) => status != Some(verb.goal()),
+            Self::Failed(verb, _) => status != verb.goal(),
             Self::StillRunning { verb, lists } => {
                 *lists = lists.saturating_sub(1);
-                status != Some(verb.goal()) && *lists > 0
+                status != verb.goal() && *lists > 0
             }
             Self::Done { status: end, lists } => {
                 let waits = status != Some(*end) && *lists > 0;
@@ -144,21 +148,28 @@ impl Page {
         if self.attempts.with_untracked(|a| matches!(a.get(&vmid), Some(Attempt::UnderWay(_)))) {
             return;
         }
+        let Some(id) = self.good.with_untracked(|list| list.as_ref()?.rows.iter().find(|row| row.vmid == vmid).map(|row| row.id.clone()))
+        else {
+            return;
+        };
         self.attempts.update(|attempts| drop(attempts.insert(vmid, Attempt::UnderWay(verb))));
         self.toasts.announce(format!("{name}: {}", verb.under_way()));
         spawn_local(async move {
             let end = match verb {
-                Verb::Start => start_container(vmid).await,
-                Verb::Shutdown => shutdown_container(vmid).await,
-                Verb::Stop => stop_container(vmid).await,
+                Verb::Start => start_container(id, None).await,
+                Verb::Shutdown => shutdown_container(id, None, None).await,
+                Verb::Stop => stop_container(id, None).await,
+                Verb::Restart => restart_container(id, None).await,
+                Verb::Delete => delete_container(id, name.clone()).await,
             };
             let attempt = match end {
-                Ok(Outcome::Done { warnings }) => {
-                    let with = if warnings { ", with warnings" } else { "" };
-                    self.toasts.announce(format!("{name} is {}{with}", word(verb.goal()).to_ascii_lowercase()));
-                    Attempt::Done { status: verb.goal(), lists: 1 }
+                Ok(Outcome::Done(report)) => {
+                    let with = if report.warnings { ", with warnings" } else { "" };
+                    let is = report.status_after.map_or("gone", word).to_ascii_lowercase();
+                    self.toasts.announce(format!("{name} is {is}{with}"));
+                    Attempt::Done { status: report.status_after.unwrap_or(Status::Unknown), lists: 1 }
                 }
-                Ok(Outcome::StillRunning) => Attempt::StillRunning { verb, lists: FOLLOWED },
+                Ok(Outcome::Running { .. }) => Attempt::StillRunning { verb, lists: FOLLOWED },
                 Err(AppError::SignedOut) => return leave_if_signed_out(&AppError::SignedOut),
                 Err(error) => {
                     self.toasts.fail(format!("{} failed for {name}.", verb.label()), error.clone());
@@ -659,7 +670,7 @@ fn Verbs(page: Page, vmid: Vmid, name: Memo<String>, shown: Memo<Option<Shown>>)
     };
     view! {
         <form id=form.clone() method="post" action=action(Verb::Start)>
-            <input type="hidden" name="vmid" value=vmid.to_string() />
+            <input type="hidden" name="id" value=move || shown.with(|s| s.as_ref().map(|s| s.row.id.to_string())) />
         </form>
         <span class="verbs">
             {small(Verb::Start, "play")}
@@ -683,6 +694,8 @@ fn action(verb: Verb) -> &'static str {
         Verb::Start => StartContainer::PATH,
         Verb::Shutdown => ShutdownContainer::PATH,
         Verb::Stop => StopContainer::PATH,
+        Verb::Restart => RestartContainer::PATH,
+        Verb::Delete => DeleteContainer::PATH,
     }
 }
 

@@ -1,8 +1,9 @@
 //! What crosses the wire about events.
 
 use crate::{
-    operations::model::is_row_id,
-    proxmox::ids::{InvalidId, text_id},
+    containers::model::Status,
+    operations::model::{Manner, OperationId, Verb, is_row_id},
+    proxmox::ids::{InvalidId, Upid, UserId, Vmid, text_id},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -35,4 +36,37 @@ pub enum EventKind {
     ServiceReady,
     /// A script of its creation has ended.
     ScriptCompleted,
+}
+
+/// What the browser sees of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerEvent {
+    /// Which. Ids sort by time.
+    pub id: EventId,
+    /// The container's number.
+    pub vmid: Vmid,
+    /// Its host name as it was.
+    pub name: String,
+    /// What happened.
+    pub kind: EventKind,
+    /// Who did it.
+    pub actor: UserId,
+    /// From which address.
+    pub source: Option<String>,
+    /// In which operation.
+    pub operation: Option<OperationId>,
+    /// What was asked for.
+    pub verb: Option<Verb>,
+    /// By which task.
+    pub upid: Option<Upid>,
+    /// `ok`, `warnings`, `already_gone`, or an error's code.
+    pub code: String,
+    /// How the container was brought to stand.
+    pub manner: Option<Manner>,
+    /// What it did before.
+    pub before: Option<Status>,
+    /// What it did afterwards.
+    pub after: Option<Status>,
+    /// Epoch milliseconds.
+    pub at: i64,
 }

@@ -1,6 +1,6 @@
 //! The SQL of events.
 
-use super::model::{EventId, EventKind};
+use super::model::{ContainerEvent, EventId, EventKind};
 use crate::{
     containers::model::Status,
     operations::model::{ContainerId, Manner, OperationId, Verb},
@@ -81,6 +81,27 @@ pub struct EventRow {
     pub after: Option<Status>,
     /// When, in epoch milliseconds.
     pub at: i64,
+}
+
+impl From<EventRow> for ContainerEvent {
+    fn from(row: EventRow) -> Self {
+        Self {
+            id: row.id,
+            vmid: row.vmid,
+            name: row.hostname,
+            kind: row.kind,
+            actor: row.actor,
+            source: row.source,
+            operation: row.operation_id,
+            verb: row.verb,
+            upid: row.upid,
+            code: row.code,
+            manner: row.manner,
+            before: row.before,
+            after: row.after,
+            at: row.at,
+        }
+    }
 }
 
 /// All columns of an [`EventRow`], of the table or alias `e`.

@@ -3,10 +3,16 @@
 //!
 //! What this slice is not for: which containers there are, and what anybody may do to them.
 
+pub mod api;
 pub mod model;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
+        pub mod probe;
+        pub mod recovery;
+        pub mod rules;
+        pub mod runner;
+        pub mod service;
         pub mod store;
     }
 }

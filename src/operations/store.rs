@@ -249,6 +249,16 @@ pub async fn claim(db: &Db, row: &NewOperationRow, terms: &Terms) -> sqlx::Resul
     Ok(Claim::Busy(busy))
 }
 
+/// The operation that works on a container now. For a verb, before it asks Proxmox what blocks while another one is at work; [`claim`]
+/// decides.
+pub async fn find_busy(db: &Db, cluster: &ClusterName, vmid: Vmid) -> sqlx::Result<Option<BusyRow>> {
+    both!(db, |pool| sqlx::query_as(BUSY).bind(cluster).bind(vmid).fetch_optional(pool).await)
+}
+
+const BUSY: &str = "SELECT o.id AS operation, o.verb, o.actor, o.started_at, (SELECT now_ms FROM clock) AS now, l.until_at
+                    FROM leases l JOIN operations o ON o.id = l.operation_id
+                    WHERE l.cluster = $1 AND l.vmid = $2 AND o.state = 'open'";
+
 /// The condition of every change: the operation `$1` has not ended, and the holder `$2` has its lease.
 macro_rules! while_held {
     () => {

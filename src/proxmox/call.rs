@@ -14,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, header};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
+use time::{PrimitiveDateTime, macros::format_description};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
@@ -227,6 +228,9 @@ impl Call {
         }
         let mut response = request.send().await.map_err(transport)?;
         let status = response.status();
+        if let (Some(holder), Some(seconds)) = (&self.holder, response.headers().get(header::DATE).and_then(date)) {
+            holder.note_date(seconds);
+        }
         // The error's text is the reason phrase (PVE/APIServer/AnyEvent.pm:306-315); since 8.4 the body says it too.
         let reason = match response.extensions().get::<hyper::ext::ReasonPhrase>() {
             Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
@@ -249,6 +253,12 @@ impl Call {
     }
 }
 
+/// A `Date` header, such as `Sun, 22 Nov 2026 23:31:48 GMT`, in seconds since 1970.
+fn date(value: &header::HeaderValue) -> Option<i64> {
+    let format = format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    Some(PrimitiveDateTime::parse(value.to_str().ok()?, format).ok()?.assume_utc().unix_timestamp())
+}
+
 /// Where an answer cannot be read, and not what stands there: it may be a secret.
 fn unreadable(error: &serde_json::Error) -> String {
     format!("{:?} error at line {}, column {}", error.classify(), error.line(), error.column())
@@ -256,4 +266,16 @@ fn unreadable(error: &serde_json::Error) -> String {
 
 pub(super) fn protocol(call: &'static str, what: &str) -> Error {
     Error { call, cause: Cause::Protocol(what.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_an_answer_is_read_from_its_date() {
+        let read = |text| date(&header::HeaderValue::from_static(text));
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(read("soon"), None);
+    }
 }

@@ -158,6 +158,11 @@ impl Connection {
         Ok(Self(Arc::new(Inner { endpoints, preferred: AtomicUsize::new(0), limits, turns: Turns::default() })))
     }
 
+    /// How long a call may take at most.
+    pub fn longest_call(&self) -> Duration {
+        self.0.limits.quick.max(self.0.limits.blocking)
+    }
+
     /// The same cluster with a user's ticket or an API token.
     pub fn with(&self, credentials: impl Into<Credentials>) -> Client {
         Client { connection: self.clone(), holder: Arc::new(Holder::new(credentials.into())) }
@@ -294,6 +299,20 @@ impl Client {
     /// The user it acts as; of a token, its user.
     pub fn user(&self) -> &UserId {
         self.holder.user()
+    }
+
+    /// The ticket that it acts with; none with a token.
+    pub fn ticket(&self) -> Option<Arc<Ticket>> {
+        match self.holder.credentials() {
+            Ok(Credentials::Ticket(ticket)) => Some(ticket),
+            _ => None,
+        }
+    }
+
+    /// What time it was at the cluster when it wrote the latest answer to this client: its `Date`, in seconds since 1970. None before
+    /// the first answer.
+    pub fn latest_date(&self) -> Option<i64> {
+        self.holder.date()
     }
 
     /// Says who is to hear of a new ticket, so that it can be kept. It is told at once, by whichever call renewed it; the first one who

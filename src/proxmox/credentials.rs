@@ -15,7 +15,10 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -91,6 +94,8 @@ pub(super) struct Holder {
     /// Held by who renews, so that nobody else does at the same time.
     renewing: tokio::sync::Mutex<()>,
     tell: OnceLock<Tell>,
+    /// The `Date` of the latest answer, in seconds since 1970; 0 before the first.
+    date: AtomicI64,
 }
 
 struct Held {
@@ -116,6 +121,7 @@ impl Holder {
             held: Mutex::new(Held { credentials, is_dead: false }),
             renewing: tokio::sync::Mutex::default(),
             tell: OnceLock::new(),
+            date: AtomicI64::new(0),
         }
     }
 
@@ -126,6 +132,16 @@ impl Holder {
     /// Only the first who asks hears of it.
     pub(super) fn on_renewal(&self, tell: impl Fn(&Arc<Ticket>) + Send + Sync + 'static) {
         let _ = self.tell.set(Box::new(tell));
+    }
+
+    /// Notes what time it was where an answer came from.
+    pub(super) fn note_date(&self, seconds: i64) {
+        self.date.fetch_max(seconds, Ordering::Relaxed);
+    }
+
+    /// What time it was there when the latest answer was written.
+    pub(super) fn date(&self) -> Option<i64> {
+        Some(self.date.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
     }
 
     /// What to send now.

@@ -3,7 +3,10 @@
 //! Proxmox answers nearly every refusal with status 500 and a sentence; the table in [`Cause::of_text`] is the only place that
 //! reads such sentences. A sentence that is not in it stays [`Cause::Other`]: nothing is guessed.
 
-use super::tls::{Fingerprint, PinMismatch};
+use super::{
+    ids::{NodeName, Vmid},
+    tls::{Fingerprint, PinMismatch},
+};
 use std::{collections::BTreeMap, error::Error as StdError, fmt, time::Duration};
 
 /// A call that did not end as hoped.
@@ -118,6 +121,9 @@ pub enum Cause {
     /// A template cannot be started.
     #[error("it is a template")]
     IsTemplate,
+    /// A task that somebody aborted or overruled.
+    #[error("it was broken off")]
+    Cancelled,
     /// The configuration has changed since it was read.
     #[error("the configuration was changed by somebody else")]
     DigestMismatch,
@@ -168,6 +174,11 @@ fn not_found(what: Thing, text: &str) -> Cause {
     Cause::NotFound { what, text: text.to_owned() }
 }
 
+/// What Proxmox says where a node has no such container, word for word (AbstractConfig.pm:57).
+pub fn missing_configuration(node: &NodeName, vmid: Vmid) -> String {
+    format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist")
+}
+
 /// The sentences that we know, as a reason phrase, a message, or the exit status of a task. `{}` is a gap for any text, `{n}` for a
 /// number. Behind each its source: `ST` is PVE/API2/LXC/Status.pm, `LXC` PVE/API2/LXC.pm, `L` PVE/LXC.pm; or a recording.
 const SENTENCES: &[(&str, Meaning)] = &[
@@ -175,6 +186,8 @@ const SENTENCES: &[(&str, Meaning)] = &[
     ("CT {n} not running", |_, _| Cause::NotRunning),         // ST:264, ST:363; life-12, life-13
     ("VM {n} not running", |_, _| Cause::NotRunning),         // ST:542: a reboot says VM
     ("container did not stop", |_, _| Cause::DidNotStop),     // L:3270; exit status of life-30
+    ("unexpected status", |_, _| Cause::Cancelled), // RE:520-747: a worker that was killed; exit status of an overruled shutdown (REAL.md, Tasks)
+    ("received interrupt", |_, _| Cause::Cancelled), // RE:520-747: a worker that was asked to end
     ("you can't start a CT if it's a template", |_, _| Cause::IsTemplate), // ST:191; exit status of tmpl-05
     ("CT is locked ({})", |gaps, _| Cause::Locked(gaps[0].to_owned())), // AbstractConfig.pm:339; lock-09, lock-05
     ("can't lock file '{}' - got timeout", |_, text| Cause::Busy(text.to_owned())), // Tools.pm:157, 264; conc-03

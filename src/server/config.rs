@@ -4,7 +4,7 @@
 //! the README's table and the example against it.
 
 use crate::proxmox::{
-    client::Address,
+    client::{Address, Limits},
     ids::ClusterName,
     tls::{Fingerprint, Trust},
 };
@@ -75,6 +75,27 @@ pub struct Settings {
     /// The directory with the built site, where it is not part of the program (development only).
     #[arg(long, env = "BERTH_SITE", value_name = "DIR")]
     pub site: Option<PathBuf>,
+    /// How long a start may take before it counts as late, in seconds. [default: 30]
+    #[arg(long, env = "BERTH_START_WAIT", value_name = "SECONDS", value_parser = seconds())]
+    pub start_wait: Option<u64>,
+    /// How long a hard stop may take before it counts as late, in seconds. [default: 30]
+    #[arg(long, env = "BERTH_STOP_WAIT", value_name = "SECONDS", value_parser = seconds())]
+    pub stop_wait: Option<u64>,
+    /// How long Proxmox waits for a clean shutdown before it stops hard, in seconds. [default: 60]
+    #[arg(long, env = "BERTH_SHUTDOWN_TIMEOUT", value_name = "SECONDS", value_parser = seconds())]
+    pub shutdown_timeout: Option<u64>,
+    /// How long Berth waits for the end of that before it stops hard itself, in seconds; longer than shutdown_timeout. [default: 90]
+    #[arg(long, env = "BERTH_SHUTDOWN_WAIT", value_name = "SECONDS", value_parser = seconds())]
+    pub shutdown_wait: Option<u64>,
+    /// The same as shutdown_timeout, of the shutdown that a restart begins with, in seconds. [default: 30]
+    #[arg(long, env = "BERTH_RESTART_TIMEOUT", value_name = "SECONDS", value_parser = seconds())]
+    pub restart_timeout: Option<u64>,
+    /// The same as shutdown_wait, of the shutdown that a restart begins with, in seconds. [default: 60]
+    #[arg(long, env = "BERTH_RESTART_WAIT", value_name = "SECONDS", value_parser = seconds())]
+    pub restart_wait: Option<u64>,
+    /// How long a deletion may take before it counts as late, in seconds. [default: 60]
+    #[arg(long, env = "BERTH_DELETE_WAIT", value_name = "SECONDS", value_parser = seconds())]
+    pub delete_wait: Option<u64>,
     /// The clusters; the first is offered first.
     #[arg(skip)]
     #[serde(default, rename = "cluster")]
@@ -130,6 +151,13 @@ fn port() -> u16 {
     8006
 }
 
+/// What is allowed for a time in seconds: Proxmox itself takes no more than a day.
+fn seconds() -> clap::builder::RangedU64ValueParser {
+    clap::builder::RangedU64ValueParser::new().range(SECONDS)
+}
+
+const SECONDS: std::ops::RangeInclusive<u64> = 1..=86_400;
+
 /// A cluster that we may speak to.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
@@ -158,6 +186,59 @@ pub struct Config {
     pub clusters: Vec<ClusterConfig>,
     /// How long a page waits for a cluster before it shows what is known. Not a setting; tests on slow machines choose another.
     pub page_budget: Duration,
+    /// How long the verbs take, and who works on them.
+    pub lifecycle: Lifecycle,
+    /// Of the calls to a cluster. Not a setting; tests choose others.
+    pub limits: Limits,
+}
+
+/// The times of the lifecycle verbs and of the operations that carry them out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// For the end of a start.
+    pub start_wait: Duration,
+    /// For the end of a hard stop.
+    pub stop_wait: Duration,
+    /// What Proxmox is told for a clean shutdown.
+    pub shutdown_timeout: Duration,
+    /// For the end of that.
+    pub shutdown_wait: Duration,
+    /// What Proxmox is told for the shutdown of a restart.
+    pub restart_timeout: Duration,
+    /// For the end of that.
+    pub restart_wait: Duration,
+    /// For the end of a deletion.
+    pub delete_wait: Duration,
+    /// When a server function answers, though the operation goes on. Not a setting, nor is what follows; tests choose others.
+    pub answer_within: Duration,
+    /// For how long a lease is taken; longer than a call to a cluster may take.
+    pub lease: Duration,
+    /// How often leases are renewed and open operations are looked for.
+    pub beat: Duration,
+    /// How long after the intent a task can still appear, by the cluster's clock.
+    pub appears_within: Duration,
+    /// For how long after its deadline an operation still takes a next step.
+    pub grace: Duration,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            start_wait: seconds(30),
+            stop_wait: seconds(30),
+            shutdown_timeout: seconds(60),
+            shutdown_wait: seconds(90),
+            restart_timeout: seconds(30),
+            restart_wait: seconds(60),
+            delete_wait: seconds(60),
+            answer_within: seconds(10),
+            lease: seconds(60),
+            beat: seconds(10),
+            appears_within: seconds(15),
+            grace: seconds(120),
+        }
+    }
 }
 
 /// Rows are there within a second, whatever Proxmox does.
@@ -187,6 +268,12 @@ pub enum ConfigError {
     /// A host that is none.
     #[error("cluster `{0}`: host is `{1}`; allowed is a host name or an IP address, without https:// and without a port")]
     Host(ClusterName, String),
+    /// A time that is none.
+    #[error("{0}: {1} is not allowed; allowed is a number of seconds from 1 to 86400")]
+    Seconds(&'static str, u64),
+    /// Berth would stop hard before Proxmox had its time.
+    #[error("{0} is {1} s and {2} is {3} s; allowed is a {0} that is longer than {2}")]
+    WaitTooShort(&'static str, u64, &'static str, u64),
 }
 
 impl Arguments {
@@ -220,6 +307,13 @@ impl Settings {
             key_file: self.key_file.or(other.key_file),
             log: self.log.or(other.log),
             site: self.site.or(other.site),
+            start_wait: self.start_wait.or(other.start_wait),
+            stop_wait: self.stop_wait.or(other.stop_wait),
+            shutdown_timeout: self.shutdown_timeout.or(other.shutdown_timeout),
+            shutdown_wait: self.shutdown_wait.or(other.shutdown_wait),
+            restart_timeout: self.restart_timeout.or(other.restart_timeout),
+            restart_wait: self.restart_wait.or(other.restart_wait),
+            delete_wait: self.delete_wait.or(other.delete_wait),
             clusters: if self.clusters.is_empty() { other.clusters } else { self.clusters },
         }
     }
@@ -229,6 +323,7 @@ impl Settings {
         if self.database_url.as_ref().is_some_and(|url| !url.is_postgres()) {
             return Err(ConfigError::DatabaseUrl);
         }
+        let lifecycle = self.lifecycle()?;
         let data_dir = self.data_dir.unwrap_or_else(|| "berth-data".into());
         let mut clusters: Vec<ClusterConfig> = Vec::new();
         for cluster in self.clusters {
@@ -249,7 +344,37 @@ impl Settings {
             site: self.site,
             clusters,
             page_budget: PAGE_BUDGET,
+            lifecycle,
+            limits: Limits::default(),
         })
+    }
+
+    fn lifecycle(&self) -> Result<Lifecycle, ConfigError> {
+        let mut lifecycle = Lifecycle::default();
+        for (name, said, place) in [
+            ("start_wait", self.start_wait, &mut lifecycle.start_wait),
+            ("stop_wait", self.stop_wait, &mut lifecycle.stop_wait),
+            ("shutdown_timeout", self.shutdown_timeout, &mut lifecycle.shutdown_timeout),
+            ("shutdown_wait", self.shutdown_wait, &mut lifecycle.shutdown_wait),
+            ("restart_timeout", self.restart_timeout, &mut lifecycle.restart_timeout),
+            ("restart_wait", self.restart_wait, &mut lifecycle.restart_wait),
+            ("delete_wait", self.delete_wait, &mut lifecycle.delete_wait),
+        ] {
+            match said {
+                Some(number) if !SECONDS.contains(&number) => return Err(ConfigError::Seconds(name, number)),
+                Some(number) => *place = Duration::from_secs(number),
+                None => {}
+            }
+        }
+        for (wait, waited, timeout, told) in [
+            ("shutdown_wait", lifecycle.shutdown_wait, "shutdown_timeout", lifecycle.shutdown_timeout),
+            ("restart_wait", lifecycle.restart_wait, "restart_timeout", lifecycle.restart_timeout),
+        ] {
+            if waited <= told {
+                return Err(ConfigError::WaitTooShort(wait, waited.as_secs(), timeout, told.as_secs()));
+            }
+        }
+        Ok(lifecycle)
     }
 }
 
@@ -399,6 +524,8 @@ mod tests {
             (format!("{CLUSTER}{CLUSTER}"), ["cluster", "home", "twice"]),
             (CLUSTER.replace("home", "my home"), ["name", "my home", "letters"]),
             (String::new(), ["[[cluster]]", "--config", "--demo"]),
+            (format!("stop_wait = 0\n{CLUSTER}"), ["stop_wait", "0", "1 to 86400"]),
+            (format!("shutdown_wait = 60\n{CLUSTER}"), ["shutdown_wait", "60 s", "longer than shutdown_timeout"]),
         ] {
             let mistake = mistake(&text);
             for part in parts {

@@ -2,10 +2,13 @@
 
 use super::{AppState, Error, state::Cluster};
 use crate::proxmox::ids::{ClusterName, UserId};
-use axum::http::request::Parts;
+use axum::{extract::ConnectInfo, http::request::Parts};
 use leptos::prelude::use_context;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tower_sessions::Session;
 
 /// What a session says. Who holds it has shown Proxmox their password.
@@ -52,6 +55,8 @@ pub struct Visitor {
     pub session: Session,
     /// Who they are, where they are signed in.
     pub signed_in: Option<SignedIn>,
+    /// From which address they come.
+    pub source: Option<IpAddr>,
 }
 
 /// Somebody who is signed in, and their cluster.
@@ -65,6 +70,20 @@ pub struct Context {
     pub user: UserId,
     /// Where.
     pub cluster: Arc<Cluster>,
+    /// From which address they come.
+    pub source: Option<IpAddr>,
+}
+
+/// The address that a request comes from. A proxy is believed only where the configuration says that there is one.
+fn source(state: &AppState, parts: &Parts) -> Option<IpAddr> {
+    let forwarded = || {
+        state.public_url()?;
+        // what stands before the last one may be made up by the client
+        let lists = parts.headers.get_all("x-forwarded-for").iter().filter_map(|list| list.to_str().ok());
+        lists.last()?.rsplit(',').next()?.trim().parse().ok()
+    };
+    let peer = || Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip());
+    forwarded().or_else(peer)
 }
 
 impl Visitor {
@@ -74,13 +93,14 @@ impl Visitor {
         let parts = use_context::<Parts>().ok_or(Error::OutsideRequest)?;
         let session = parts.extensions.get::<Session>().cloned().ok_or(Error::OutsideRequest)?;
         let signed_in = parts.extensions.get::<SignedIn>().cloned();
-        Ok(Self { state, session, signed_in })
+        let source = source(&state, &parts);
+        Ok(Self { state, session, signed_in, source })
     }
 
     /// The same, signed in. A cluster that is no longer configured signs its users out.
     pub fn signed_in(self) -> Result<Context, Error> {
         let who = self.signed_in.ok_or(Error::NotSignedIn)?;
         let cluster = self.state.cluster(&who.cluster).ok_or(Error::NotSignedIn)?;
-        Ok(Context { state: self.state, session: self.session, user: who.user, cluster })
+        Ok(Context { state: self.state, session: self.session, user: who.user, cluster, source: self.source })
     }
 }

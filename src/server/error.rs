@@ -44,6 +44,9 @@ pub enum Error {
     /// A background task panicked or was cancelled.
     #[error("work in the background ended early")]
     Background(#[from] tokio::task::JoinError),
+    /// Another replica has taken an operation over.
+    #[error("the lease of an operation is somebody else's by now")]
+    LeaseLost,
     /// A server function was called where there is no request.
     #[error("called outside of a request")]
     OutsideRequest,
@@ -67,7 +70,7 @@ impl From<Error> for AppError {
             // nothing broke, or it was logged when it became an answer
             Error::Answer(answer) => return answer,
             Error::Proxmox { cluster, node, vmid, source } => of_cause(&source.cause, cluster, node, vmid),
-            Error::Session(_) | Error::Db(..) | Error::Secret(_) | Error::Background(_) | Error::OutsideRequest => {
+            Error::Session(_) | Error::Db(..) | Error::Secret(_) | Error::Background(_) | Error::LeaseLost | Error::OutsideRequest => {
                 AppError::Internal { incident: incident() }
             }
         };
@@ -90,11 +93,21 @@ fn of_cause(cause: &Cause, cluster: ClusterName, node: Option<NodeName>, vmid: O
         (Cause::Protocol(_), _) => AppError::Unintelligible { incident },
         (Cause::NodeUnreachable { .. } | Cause::NotFound { what: Thing::Node, .. }, _) => AppError::NodeUnreachable { node, incident },
         (Cause::Forbidden { .. }, vmid) => AppError::Forbidden { vmid },
-        (Cause::NotFound { what: Thing::Container, .. }, Some(vmid)) => AppError::ContainerNotFound { vmid },
+        // of another node's, or of another container's configuration this says nothing
+        (Cause::NotFound { what: Thing::Container, text }, Some(vmid))
+            if node.as_ref().is_some_and(|node| *text == proxmox::error::missing_configuration(node, vmid)) =>
+        {
+            AppError::ContainerNotFound { vmid }
+        }
         (Cause::Locked(lock), Some(vmid)) => AppError::ContainerLocked { vmid, lock: Lock::of(lock) },
         (Cause::AlreadyRunning, Some(vmid)) => AppError::AlreadyRunning { vmid },
         (Cause::NotRunning, Some(vmid)) => AppError::NotRunning { vmid },
         (Cause::IsTemplate, Some(vmid)) => AppError::IsTemplate { vmid },
+        (Cause::MustBeStopped, Some(vmid)) => AppError::MustBeStopped { vmid },
+        (Cause::DidNotStop, Some(vmid)) => AppError::DidNotStop { vmid },
+        (Cause::Protected, Some(vmid)) => AppError::Protected { vmid },
+        (Cause::HaManaged, Some(vmid)) => AppError::HaManaged { vmid },
+        (Cause::Cancelled, Some(vmid)) => AppError::Cancelled { vmid },
         (Cause::TaskFailed { meaning: Some(meaning), .. }, Some(_)) if has_an_answer(meaning) => of_cause(meaning, cluster, node, vmid),
         (Cause::TaskFailed { .. }, Some(vmid)) => AppError::TaskFailed { vmid, incident },
         // about no container, what no verb of ours can meet yet, or a sentence that we do not know
@@ -110,6 +123,7 @@ fn of_cause(cause: &Cause, cluster: ClusterName, node: Option<NodeName>, vmid: O
             | Cause::Protected
             | Cause::HaManaged
             | Cause::IsTemplate
+            | Cause::Cancelled
             | Cause::DigestMismatch
             | Cause::StorageUnavailable(_)
             | Cause::NoQuorum
@@ -131,5 +145,10 @@ fn has_an_answer(cause: &Cause) -> bool {
             | Cause::AlreadyRunning
             | Cause::NotRunning
             | Cause::IsTemplate
+            | Cause::MustBeStopped
+            | Cause::DidNotStop
+            | Cause::Protected
+            | Cause::HaManaged
+            | Cause::Cancelled
     )
 }

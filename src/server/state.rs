@@ -6,7 +6,11 @@ use super::{
     db::Db,
     secrets::Sealer,
 };
-use crate::proxmox::{Connection, client::ConnectionError, ids::ClusterName};
+use crate::proxmox::{
+    Connection,
+    client::{ConnectionError, Limits},
+    ids::ClusterName,
+};
 use axum::{extract::FromRef, http::Extensions};
 use leptos::prelude::LeptosOptions;
 use std::{sync::Arc, time::Duration};
@@ -22,8 +26,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Prepares a cluster; nothing is sent yet.
-    pub fn new(config: &ClusterConfig) -> Result<Self, ConnectionError> {
-        Ok(Self { name: config.name.clone(), connection: Connection::new(&config.addresses)? })
+    pub fn new(config: &ClusterConfig, limits: &Limits) -> Result<Self, ConnectionError> {
+        Ok(Self { name: config.name.clone(), connection: Connection::with_limits(&config.addresses, limits.clone())? })
     }
 }
 

@@ -1,0 +1,91 @@
+//! The points between which an operation can be interrupted: before and after each write to our database and each call to Proxmox.
+//!
+//! In production nobody listens. A test does, to end the process at one of them.
+
+use super::model::Call;
+use std::{future::Future, sync::Arc};
+use strum::EnumIter;
+
+/// What is done at a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter)]
+pub enum StepKind {
+    /// Proxmox: the configuration is read, to see whether it is still the same container.
+    Identify,
+    /// Proxmox: status and rights are read.
+    Look,
+    /// Database: a container that was seen to be gone, or to be another.
+    Retire,
+    /// Database: a refusal's event.
+    Refuse,
+    /// Database: lease and operation.
+    Claim,
+    /// Database: the intent of a call.
+    Intend,
+    /// Proxmox: the call.
+    Call,
+    /// Database: the UPID.
+    Accept,
+    /// Proxmox: polls of the task, until it has ended or our time is over.
+    Watch,
+    /// Proxmox: the task list, for how long a shutdown took.
+    Measure,
+    /// Proxmox: the status of a container under HA, until it follows.
+    Observe,
+    /// Database: row, events, end and lease.
+    Finish,
+    /// Database: an open operation is taken over.
+    TakeOver,
+    /// Proxmox: the ticket of an operation that was taken over is renewed.
+    RenewTicket,
+    /// Database: a renewed ticket.
+    KeepTicket,
+    /// Proxmox: the task list, for a task that an intent may have begun.
+    Find,
+    /// Database: the lease, where it would end in the middle of a call.
+    RenewLease,
+}
+
+/// On which side of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter)]
+pub enum Side {
+    /// Before.
+    Before,
+    /// After.
+    After,
+}
+
+/// A point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Point {
+    /// What is done.
+    pub step: StepKind,
+    /// The call of the operation that it is about, where it is about one.
+    pub call: Option<Call>,
+    /// On which side of it.
+    pub side: Side,
+}
+
+/// Who listens.
+#[derive(Clone, Default)]
+pub struct Probe(Option<Arc<dyn Fn(Point) + Send + Sync>>);
+
+impl Probe {
+    /// Somebody who hears of each point as it is passed.
+    pub fn new(listen: impl Fn(Point) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listen)))
+    }
+
+    /// Does it, and passes the points before and after.
+    pub async fn around<T>(&self, step: StepKind, call: Option<Call>, work: impl Future<Output = T>) -> T {
+        self.at(Point { step, call, side: Side::Before });
+        let done = work.await;
+        self.at(Point { step, call, side: Side::After });
+        done
+    }
+
+    fn at(&self, point: Point) {
+        if let Some(listen) = &self.0 {
+            listen(point);
+        }
+    }
+}
