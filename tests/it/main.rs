@@ -13,6 +13,7 @@ mod harness;
 mod life;
 mod lifecycle;
 mod parsers;
+mod permission;
 mod recordings;
 mod requests;
 mod second_factor;

@@ -1,0 +1,88 @@
+//! What is ours about a container leaves Berth only towards who may audit it at Proxmox now (DESIGN §8.1).
+//!
+//! Generated: every registered server function is asked, whatever it is called, with arguments that fit any of them, so that a new one
+//! is asked too.
+
+use crate::harness::{Browser, TestApp};
+use berth::{
+    operations::{
+        api::ListOperations,
+        model::{ContainerId, OperationId, OperationView, Paged, Verb},
+    },
+    server::db::Db,
+};
+use leptos::server_fn::axum::server_fn_paths;
+
+/// Whoever may see it reads these in an answer; whoever may not, must not.
+struct Traces {
+    container: ContainerId,
+    operation: OperationId,
+    others: [&'static str; 3],
+}
+
+impl Traces {
+    fn found_in<'a>(&'a self, text: &str) -> Vec<&'a str> {
+        let all = [self.container.as_str(), self.operation.as_str()].into_iter().chain(self.others);
+        all.filter(|trace| text.contains(trace)).collect()
+    }
+}
+
+/// The answers of every function but the one that ends the session, each with its path.
+async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)> {
+    let mut answers = Vec::new();
+    for (path, method) in server_fn_paths() {
+        if path == "/api/sign_out" {
+            continue;
+        }
+        // a removal is confirmed with a wrong name
+        for id in [traces.container.as_str(), traces.operation.as_str()] {
+            let arguments = format!(
+                "id={id}&container={id}&operation={id}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark&username=x&realm=pve&password=x"
+            );
+            let answer = if method == reqwest::Method::GET {
+                browser.send(method.clone(), &format!("{path}?{arguments}"), &[("accept", "application/json")], "").await
+            } else {
+                let form = [("accept", "application/json"), ("content-type", "application/x-www-form-urlencoded")];
+                browser.send(method.clone(), path, &form, arguments).await
+            };
+            answers.push((path.to_owned(), answer.text));
+        }
+    }
+    answers
+}
+
+/// A service of a container, as the discovery of services will write it.
+async fn put_service(db: &Db, container: &ContainerId) {
+    let sql = "INSERT INTO container_services (id, container_id, name, kind, status, updated_at)
+               VALUES ('0190163d8694739baea5966c26f8ad91', $1, 'postgresql-of-db', 'systemd', 'running', 1)";
+    match db {
+        Db::Sqlite(pool, _) => sqlx::query(sql).bind(container.as_str()).execute(pool).await.map(|_| ()),
+        Db::Postgres(pool) => sqlx::query(sql).bind(container.as_str()).execute(pool).await.map(|_| ()),
+    }
+    .expect("a service");
+}
+
+#[tokio::test]
+async fn no_server_function_tells_who_may_not_audit_a_container_anything_about_it() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    let container = alice.id(104).await;
+    alice.act(Verb::Restart, 104).await.report();
+    let operations: Paged<OperationView> =
+        alice.read(ListOperations { container: container.clone(), before: None }).await.json();
+    let operation = operations.items[0].id.clone();
+    put_service(&app.db(), &container).await;
+    let traces = Traces { container, operation, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
+
+    // the test can fail: who may see it sees it
+    let seen = ask_all(&alice, &traces).await.into_iter().filter(|(_, text)| !traces.found_in(text).is_empty()).count();
+    assert!(seen >= 3, "only {seen} answers speak of it");
+    for user in ["nobody@pve", "bob@pve"] {
+        let browser = app.sign_in(user).await;
+        let before = app.writes();
+        for (path, text) in ask_all(&browser, &traces).await {
+            assert_eq!(traces.found_in(&text), Vec::<&str>::new(), "{user} {path}: {text}");
+        }
+        assert_eq!(app.writes(), before, "{user}");
+    }
+}
