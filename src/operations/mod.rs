@@ -4,7 +4,9 @@
 //! What this slice is not for: which containers there are, and what anybody may do to them.
 
 pub mod api;
+pub mod desk;
 pub mod model;
+mod words;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
@@ -14,5 +16,6 @@ cfg_if::cfg_if! {
         pub mod runner;
         pub mod service;
         pub mod store;
+        pub mod view;
     }
 }
