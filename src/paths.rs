@@ -73,6 +73,16 @@ impl Page {
     }
 }
 
+/// A page of ours that follows an operation to its end; another one that it followed before is let go. After the question before a
+/// deletion come the containers.
+pub fn with_operation(page: &str, operation: &str) -> String {
+    let (path, query) = page.split_once('?').unwrap_or((page, ""));
+    let path = if matches!(Page::of(path), Some(Page::Delete(_))) { home() } else { path };
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("op="));
+    let query: Vec<String> = kept.map(str::to_owned).chain([format!("op={}", encode(operation))]).collect();
+    format!("{path}?{}", query.join("&"))
+}
+
 /// The sign-in form.
 pub fn login() -> &'static str {
     "/login"
@@ -152,6 +162,10 @@ mod tests {
         for none in ["/", "/containers", "/containers/105", "/operations/105/x", "/clusters/homelab/105/x", "containers"] {
             assert_eq!(Page::of(none), None, "{none}");
         }
+=======
+    fn a_page_follows_one_operation() {
+        assert_eq!(with_operation("/", "a1"), "/?op=a1");
+        assert_eq!(with_operation("/?tag=prod&op=a0", "a1"), "/?tag=prod&op=a1");
     }
 
     #[test]

@@ -5,12 +5,19 @@ use crate::{
     app::shell,
     auth::service::Realms,
     containers::inventory::Inventory,
-    operations::{probe::Probe, recovery, service::Operations},
+    operations::{
+        live::{ChangedOperations, LiveOperations},
+        probe::Probe,
+        recovery,
+        service::Operations,
+    },
+    paths,
     server::{
         AppState,
         assets::{AssetError, Assets},
         config::{ClusterConfig, Config},
         db::{Db, OpenError},
+        live::{keep_reading, stream},
         secrets::{Sealer, SecretError},
         session::{IDLE, Sessions},
         state::Cluster,
@@ -24,7 +31,7 @@ use axum::{
     http::{Extensions, StatusCode, header},
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::any,
+    routing::{any, get},
     serve::ListenerExt,
 };
 use leptos::prelude::provide_context;
@@ -101,7 +108,10 @@ impl Application {
         let clusters = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
         let mut slices = Extensions::new();
         slices.insert(Realms::default());
-        slices.insert(Inventory::default());
+        let inventory = Inventory::default();
+        slices.insert(inventory.clone());
+        slices.insert(LiveOperations::new());
+        slices.insert(ChangedOperations { db: db.clone(), inventory });
         slices.insert(Operations::new(config.lifecycle.clone(), probe));
         let sessions = Sessions(db.clone());
         let secure = config.public_url.as_ref().is_some_and(|url| url.is_https());
@@ -124,6 +134,8 @@ impl Application {
         let db = self.db();
         let cleaner = tokio::spawn(clean_up(self.sessions));
         let operations = self.state.slice::<Operations>().clone();
+        let live = self.state.slice::<LiveOperations>().clone();
+        let reader = tokio::spawn(keep_reading(live.clone(), self.state.slice::<ChangedOperations>().clone()));
         let keeper = tokio::spawn(recovery::keep_on(self.state));
         // Without this every streamed page waits for a delayed acknowledgement.
         let listener = self.listener.tap_io(|stream| {
@@ -137,6 +149,7 @@ impl Application {
             stop.await;
             // who waits for the end of an operation hears now that it goes on
             told.tell_to_stop();
+            live.close();
             // the receiver is gone only where the server has ended already
             let _ = stopping.send(());
         });
@@ -156,6 +169,7 @@ impl Application {
         cleaner.abort();
         operations.stop(STOP_WITHIN).await;
         keeper.abort();
+        reader.abort();
         if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {
             tracing::warn!("the database still has queries under way; they are cut");
         }
@@ -172,7 +186,7 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
         .with_secure(secure)
         .with_expiry(Expiry::OnInactivity(IDLE));
     let identified = ServiceBuilder::new().layer(session).layer(from_fn_with_state(state.clone(), web::identify));
-    let functions = Router::new().route("/api/{function}", any(server_function)).layer(
+    let functions = Router::new().route(paths::live(), get(stream::<ChangedOperations>)).route("/api/{function}", any(server_function)).layer(
         ServiceBuilder::new()
             .layer(from_fn_with_state(state.clone(), web::same_origin))
             .layer(from_fn_with_state(state.clone(), web::answer))

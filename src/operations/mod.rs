@@ -10,6 +10,7 @@ mod words;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
+        pub mod live;
         pub mod probe;
         pub mod recovery;
         pub mod rules;

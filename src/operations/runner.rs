@@ -242,6 +242,9 @@ impl Runner {
 
     /// What a process has begun that died before its first call: the same checks as at its begin.
     async fn begin_anew(&mut self) -> Result<Position, Error> {
+        if self.is_too_late().await {
+            return self.interrupt().await;
+        }
         let look = self.client.lxc_status_current(&self.row.node, self.row.vmid);
         let status = match self.service.probe().around(StepKind::Look, None, look).await {
             Ok(status) => status,

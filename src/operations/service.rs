@@ -142,6 +142,8 @@ pub async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice
     // whoever asked may go away in the middle; what was begun is written down all the same
     let work = async move { Attempt { context, verb, choice }.begin(&id).await };
     let (operation, end) = tokio::spawn(work.instrument(span)).await??;
+    // a form leads to where its end is told
+    crate::server::handle::tell_of_operation(operation.as_str());
     match tokio::time::timeout(service.lifecycle().answer_within, end).await {
         Ok(Ok(Ok(report))) => Ok(Outcome::Done(report)),
         Ok(Ok(Err(error))) => Err(Error::Answer(error)),

@@ -2,6 +2,7 @@
 
 use super::model::RenderedPage;
 use crate::{
+    containers::view::Refresh,
     error::AppError,
     paths,
     ui::{format, icons::Icon, parts::ErrorNote},
@@ -9,32 +10,19 @@ use crate::{
 use leptos::prelude::*;
 use time::{OffsetDateTime, macros::format_description};
 
-/// How soon a page without JavaScript asks for itself again on which something is under way.
-const REFRESH_SECONDS: &str = "2";
-
 /// Makes a page out of its view.
 pub fn rendered<V: IntoView + 'static>(title: String, is_under_way: bool, view: impl FnOnce() -> V) -> RenderedPage {
     // what its components keep goes with them
     let owner = Owner::new();
     let html = owner.with(|| {
         view! {
-            {is_under_way.then(|| view! { <RefreshSoon /> })}
+            {is_under_way.then(|| view! { <Refresh /> })}
             {view()}
         }
         .to_html()
     });
     owner.cleanup();
     RenderedPage { title, html, is_under_way }
-}
-
-/// Where there is no JavaScript, the page asks for itself again soon.
-#[component]
-pub fn RefreshSoon() -> impl IntoView {
-    view! {
-        <noscript>
-            <meta http-equiv="refresh" content=REFRESH_SECONDS />
-        </noscript>
-    }
 }
 
 /// The bar above a page: where it is, and on a phone the way to everything else.

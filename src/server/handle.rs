@@ -2,7 +2,7 @@
 
 use super::{Context, Error, Visitor};
 use crate::{error::AppError, paths};
-use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, request::Parts};
 use leptos::prelude::use_context;
 use std::{future::Future, time::Instant};
 
@@ -57,5 +57,12 @@ fn lead_to_sign_in() {
     {
         let here = parts.uri.path_and_query().map_or(paths::home(), |p| p.as_str());
         leptos_axum::redirect(&paths::login_then(here));
+    }
+}
+
+/// There is an operation behind this answer: a form leads to the page that follows it.
+pub fn tell_of_operation(id: &str) {
+    if let (Some(response), Ok(id)) = (use_context::<leptos_axum::ResponseOptions>(), HeaderValue::from_str(id)) {
+        response.insert_header(HeaderName::from_static(super::web::OPERATION), id);
     }
 }

@@ -1,17 +1,23 @@
 //! Every code that a user can meet is reached by something that has a name.
 
-use crate::harness::{Browser, Setup, TestApp, sign_in_as};
+use crate::harness::{Browser, Setup, TestApp, change_macs, sign_in_as};
 use berth::{
     containers::{
-        api::{ListContainers, StartContainer, StopContainer},
-        model::ContainerList,
+        api::{ListContainers, ShutdownContainer},
+        model::{ContainerList, Status},
     },
     error::AppError,
+    operations::{
+        api::GetOperation,
+        model::{ContainerId, Verb},
+        rules::{self, Live},
+    },
+    server::config::Lifecycle,
     simulator::{CertificateMode, Fault, FaultAction},
 };
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 use reqwest::Method;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use strum::VariantNames;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -25,11 +31,27 @@ fn code(error: &AppError) -> String {
 }
 
 async fn start(browser: &Browser<'_>, number: u32) -> AppError {
-    browser.post(StartContainer { vmid: number.try_into().unwrap() }).await.error()
+    browser.act(Verb::Start, number).await.error()
 }
 
 async fn stop(browser: &Browser<'_>, number: u32) -> AppError {
-    browser.post(StopContainer { vmid: number.try_into().unwrap() }).await.error()
+    browser.act(Verb::Stop, number).await.error()
+}
+
+async fn delete(browser: &Browser<'_>, number: u32) -> AppError {
+    browser.act(Verb::Delete, number).await.error()
+}
+
+/// An operation of a process that died over it long ago.
+async fn left_over(app: &TestApp, browser: &Browser<'_>) -> AppError {
+    app.execute(
+        "INSERT INTO operations (id, container_id, cluster, vmid, hostname, node, verb, graceful_only, actor, state, stage, upids, started_at,
+             deadline_at, updated_at)
+         VALUES ('0190163d8694739baea5966c26f8ad91', '0190163d8694739baea5966c26f8ad92', 'homelab', 104, 'db', 'pve1', 'stop', FALSE,
+             'alice@pve', 'open', 'begun', '[]', 0, 0, 0)",
+    )
+    .await;
+    browser.end_of(&"0190163d8694739baea5966c26f8ad91".parse().unwrap()).await.error.unwrap()
 }
 
 async fn trouble(browser: &Browser<'_>) -> AppError {
@@ -38,15 +60,19 @@ async fn trouble(browser: &Browser<'_>) -> AppError {
 
 #[tokio::test]
 async fn each_code_is_reached_by_a_failure_with_a_name() {
-    let app = TestApp::with(Setup { page_budget: Setup::SHORT * 3, ..Setup::quick() }).await;
+    let times = Lifecycle { answer_within: Duration::from_secs(3), beat: Duration::from_millis(100), ..Lifecycle::default() };
+    let app = TestApp::with(Setup { page_budget: Setup::SHORT * 3, lifecycle: times.clone(), ..Setup::quick() }).await;
     let stranger = app.stranger();
     let alice = app.sign_in("alice@pve").await;
     let auditor = app.sign_in("auditor@pve").await;
     // what has vanished is known by Proxmox's exact words alone
-    let unmarked = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let unmarked = TestApp::with(Setup { marked: false, lifecycle: times, ..Setup::quick() }).await;
     let ann = unmarked.sign_in("alice@pve").await;
+    let nobody: ContainerId = "0".repeat(32).parse().unwrap();
     let mut reached: Vec<(&str, AppError)> = vec![
-        ("a stranger", start(&stranger, 103).await),
+        ("a stranger", stranger.act_on(Verb::Start, nobody.clone(), "").await.error()),
+        ("an id of nothing", alice.act_on(Verb::Start, nobody, "").await.error()),
+        ("an operation of nothing", alice.read(GetOperation { id: "0".repeat(32).parse().unwrap() }).await.error()),
         ("a wrong password", stranger.post(sign_in_as("alice", "pve", "wrong")).await.error()),
         ("twofactor@pve", stranger.post(sign_in_as("twofactor", "pve", "berth")).await.error()),
         ("no password", stranger.post(sign_in_as("alice", "pve", "")).await.error()),
@@ -56,16 +82,45 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("CT pihole", start(&alice, 101).await),
         ("CT web", stop(&alice, 103).await),
         ("CT debian-12-template", start(&alice, 900).await),
+        ("CT protected", delete(&alice, 120).await),
+        ("CT ha-managed", delete(&alice, 215).await),
+        ("a process that died", left_over(&app, &alice).await),
         ("CT refuses-to-start", start(&alice, 115).await),
         ("node pve3", start(&alice, 301).await),
         ("CT answers-garbage", stop(&alice, 121).await),
-        ("a vmid that is none", alice.send(Method::POST, "/api/start_container", &[FORM], "vmid=x").await.error()),
+        ("an id that is none", alice.send(Method::POST, "/api/start_container", &[FORM], "id=x").await.error()),
         ("10 MB", alice.send(Method::POST, "/api/start_container", &[FORM], vec![b'x'; 10 << 20]).await.error()),
         ("another site", alice.send(Method::POST, "/api/start_container", &[("origin", "https://evil.example")], "").await.error()),
         ("no function", alice.send(Method::POST, "/api/nothing", &[FORM], "").await.error()),
         ("another version", AppError::from_server_fn_error(ServerFnErrorErr::Deserialization(String::new()))),
         ("no network", AppError::from_server_fn_error(ServerFnErrorErr::Request(String::new()))),
     ];
+    let status = |status| Live { vmid: 101.try_into().unwrap(), status, lock: None, template: false, protected: false, ha: false, may_allocate: None };
+    reached.push(("a status that is none", rules::allowed(Verb::Stop, &status(Status::Unknown)).unwrap_err()));
+    unmarked.cluster.fault(Fault::new(FaultAction::FailTask { text: "received interrupt".into() }).path_contains("lxc/103/status/start").times(1));
+    reached.push(("a task that somebody broke off", start(&ann, 103).await));
+    let gently = ShutdownContainer { id: ann.id(116).await, graceful_only: Some(true), confirm: None };
+    reached.push(("CT ignores-shutdown", ann.post(gently).await.error()));
+    let reason = "unable to destroy CT 103 - container is running".to_owned();
+    unmarked.cluster.fault(Fault::new(FaultAction::Status { code: 500, reason }).method("DELETE").times(1));
+    reached.push(("a start in the same moment", delete(&ann, 103).await));
+    reached.push(("another container under its number", {
+        let id = ann.id(106).await;
+        ann.act_on(Verb::Start, id.clone(), "").await.report();
+        change_macs(&unmarked, "BC:24:11:F8:63:4A", Some("BC:24:11:00:00:01"));
+        ann.act_on(Verb::Stop, id, "").await.error()
+    }));
+    reached.push(("no interface any more, and nobody who saw it made", {
+        let id = ann.id(106).await;
+        ann.act_on(Verb::Stop, id.clone(), "").await.report();
+        change_macs(&unmarked, "BC:24:11:00:00:01", None);
+        ann.act_on(Verb::Start, id, "").await.error()
+    }));
+    let endless = ann.act(Verb::Start, 216).await.goes_on();
+    reached.push(("CT never-finishes, once more", stop(&ann, 216).await));
+    unmarked.cluster.expire_tickets();
+    let ann = unmarked.sign_in("alice@pve").await;
+    reached.push(("a ticket that died in the middle", ann.end_of(&endless).await.error.unwrap()));
     app.cluster.fault(Fault::new(FaultAction::Status { code: 500, reason: "a new sentence".into() }).path_contains("status/start"));
     reached.push(("words that we do not know", start(&alice, 103).await));
     app.cluster.fault(Fault::new(FaultAction::Hang));

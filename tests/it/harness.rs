@@ -3,13 +3,23 @@
 
 use berth::{
     auth::api::SignIn,
+    containers::{
+        api::{DeleteContainer, ListContainers, RestartContainer, ShutdownContainer, StartContainer, StopContainer},
+        model::{ContainerList, ContainerRow},
+    },
     error::AppError,
+    events::model::ContainerEvent,
+    operations::{
+        api::{GetOperation, ListContainerEvents},
+        model::{ContainerId, OperationId, OperationState, OperationView, Outcome, Paged, Report, Verb},
+        probe::Probe,
+    },
     proxmox::{
-        client::Address,
+        client::{Address, Limits},
         tls::{Trust, client_config},
     },
     server::{
-        config::{ClusterConfig, Config, DatabaseUrl, PublicUrl},
+        config::{ClusterConfig, Config, DatabaseUrl, Lifecycle, PublicUrl},
         db::Db,
         secrets::random_hex,
     },
@@ -37,11 +47,40 @@ pub struct TestApp {
     pub cluster: Simulator,
     pub url: String,
     pub data: tempfile::TempDir,
+    pub config: Config,
     db: Db,
     http: reqwest::Client,
     leaks: Mutex<Vec<String>>,
-    _stop: oneshot::Sender<()>,
-    _server: JoinHandle<()>,
+    berth: Option<Running>,
+}
+
+/// Berth at work.
+pub struct Running {
+    pub url: String,
+    pub db: Db,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl Running {
+    /// Builds it and serves it.
+    pub async fn start(config: Config, probe: Probe) -> Self {
+        let application = Application::build_with_probe(config, probe).await.expect("Berth starts");
+        let (url, db) = (format!("http://{}", application.address()), application.db());
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(async move {
+            // a dropped sender stops it too
+            let stop = async { drop(stopped.await) };
+            application.serve(stop).await.expect("Berth serves");
+        });
+        Self { url, db, stop, server }
+    }
+
+    /// As by SIGTERM; until it has ended.
+    pub async fn stop(self) {
+        drop(self.stop);
+        self.server.await.expect("Berth ends");
+    }
 }
 
 /// What a test may choose.
@@ -55,6 +94,10 @@ pub struct Setup {
     pub page_budget: Duration,
     /// More clusters, after the one that answers.
     pub others: Vec<ClusterConfig>,
+    /// The times of the verbs.
+    pub lifecycle: Lifecycle,
+    /// Of the calls to the cluster.
+    pub limits: Limits,
 }
 
 impl Setup {
@@ -72,7 +115,16 @@ impl Setup {
     pub const SHORT: Duration = Duration::from_millis(300);
 
     fn of(simulator: Options) -> Self {
-        Self { simulator, marked: true, trust: None, public_url: None, page_budget: Duration::from_secs(20), others: Vec::new() }
+        Self {
+            simulator,
+            marked: true,
+            trust: None,
+            public_url: None,
+            page_budget: Duration::from_secs(20),
+            others: Vec::new(),
+            lifecycle: Lifecycle::default(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -123,15 +175,10 @@ impl TestApp {
                 .chain(setup.others)
                 .collect(),
             page_budget: setup.page_budget,
+            lifecycle: setup.lifecycle,
+            limits: setup.limits,
         };
-        let application = Application::build(config).await.expect("Berth starts");
-        let (url, db) = (format!("http://{}", application.address()), application.db());
-        let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(async move {
-            // a dropped sender stops it too
-            let stop = async { drop(stopped.await) };
-            application.serve(stop).await.expect("Berth serves");
-        });
+        let berth = Running::start(config.clone(), Probe::default()).await;
         let http = reqwest::Client::builder()
             // plain HTTP is all it speaks, but a client wants to know
             .tls_backend_preconfigured(client_config(&Trust::System).expect("TLS"))
@@ -139,7 +186,30 @@ impl TestApp {
             .no_proxy()
             .build()
             .expect("a client");
-        Self { cluster, url, data, db, http, leaks: Mutex::default(), _stop: stop, _server: server }
+        let (url, db) = (berth.url.clone(), berth.db.clone());
+        Self { cluster, url, data, config, db, http, leaks: Mutex::default(), berth: Some(berth) }
+    }
+
+    /// Ends Berth as by SIGTERM.
+    pub async fn stop(&mut self) {
+        if let Some(berth) = self.berth.take() {
+            berth.stop().await;
+        }
+    }
+
+    /// Starts it again. Who was signed in is so still: see [`TestApp::browser`].
+    pub async fn start_again(&mut self) {
+        self.stop().await;
+        let berth = Running::start(self.config.clone(), Probe::default()).await;
+        (self.url, self.db) = (berth.url.clone(), berth.db.clone());
+        self.berth = Some(berth);
+    }
+
+    /// The browser with these cookies, at this Berth or at another one of the same database.
+    pub fn browser(&self, url: &str, cookies: &str) -> Browser<'_> {
+        let jar = cookies.split("; ").filter_map(|pair| pair.split_once('='));
+        let jar = jar.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Browser { app: self, url: url.to_owned(), cookies: Mutex::new(jar) }
     }
 
     /// Runs a statement on whichever database is open.
@@ -182,7 +252,7 @@ impl TestApp {
 
     /// Somebody without a session.
     pub fn stranger(&self) -> Browser<'_> {
-        Browser { app: self, cookies: Mutex::default() }
+        Browser { app: self, url: self.url.clone(), cookies: Mutex::default() }
     }
 
     /// Somebody who has signed in with the password that every account has.
@@ -219,6 +289,17 @@ impl Drop for TestApp {
     }
 }
 
+/// As if the container with this MAC address had been removed and made again under its number and name: with another address, or with
+/// no interface at all.
+pub fn change_macs(app: &TestApp, old: &str, new: Option<&str>) {
+    let mut state = app.cluster.state();
+    for container in &mut state.containers {
+        let lines = container.config.lines().filter(|line| new.is_some() || !line.contains(old));
+        container.config = lines.map(|line| line.replace(old, new.unwrap_or_default()) + "\n").collect();
+    }
+    app.cluster.load(state).expect("a state");
+}
+
 pub fn sign_in_as(username: &str, realm: &str, password: &str) -> SignIn {
     SignIn { cluster: "homelab".into(), username: username.into(), realm: realm.into(), password: password.into(), next: None }
 }
@@ -226,6 +307,7 @@ pub fn sign_in_as(username: &str, realm: &str, password: &str) -> SignIn {
 /// A browser: it keeps cookies.
 pub struct Browser<'a> {
     app: &'a TestApp,
+    url: String,
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
@@ -240,6 +322,22 @@ pub struct Answer {
 impl Answer {
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
+    }
+
+    /// What a verb came to that has ended well.
+    pub fn report(&self) -> Report {
+        match self.json() {
+            Outcome::Done(report) => report,
+            Outcome::Running { operation } => panic!("{operation} still runs"),
+        }
+    }
+
+    /// The operation of a verb that goes on.
+    pub fn goes_on(&self) -> OperationId {
+        match self.json() {
+            Outcome::Running { operation } => operation,
+            Outcome::Done(report) => panic!("{report:?}"),
+        }
     }
 
     /// The error that it is; its status is the error's own.
@@ -268,10 +366,64 @@ impl Browser<'_> {
     }
 
     /// Sends a form as a browser without JavaScript does from the page at `from`.
-    pub async fn submit(&self, from: &str, action: &str, body: &'static str) -> Answer {
-        let referer = format!("{}{from}", self.app.url);
-        let headers = [("accept", "text/html,*/*"), ("referer", &referer), ("origin", &self.app.url), FORM];
+    pub async fn submit(&self, from: &str, action: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let referer = format!("{}{from}", self.url);
+        let headers = [("accept", "text/html,*/*"), ("referer", &referer), ("origin", &self.url), FORM];
         self.send(Method::POST, action, &headers, body).await
+    }
+
+    /// The row of a container in this user's list.
+    pub async fn row(&self, number: u32) -> ContainerRow {
+        let list: ContainerList = self.read(ListContainers {}).await.json();
+        list.rows.into_iter().find(|row| row.vmid.get() == number).unwrap_or_else(|| panic!("no CT {number}"))
+    }
+
+    /// The id of a container's row.
+    pub async fn id(&self, number: u32) -> ContainerId {
+        self.row(number).await.id
+    }
+
+    /// Begins a verb. A removal is confirmed with the name that the list shows.
+    pub async fn act(&self, verb: Verb, number: u32) -> Answer {
+        let row = self.row(number).await;
+        self.act_on(verb, row.id, &row.name).await
+    }
+
+    /// The same for a row.
+    pub async fn act_on(&self, verb: Verb, id: ContainerId, name: &str) -> Answer {
+        match verb {
+            Verb::Start => self.post(StartContainer { id, confirm: None }).await,
+            Verb::Stop => self.post(StopContainer { id, confirm: None }).await,
+            Verb::Shutdown => self.post(ShutdownContainer { id, graceful_only: None, confirm: None }).await,
+            Verb::Restart => self.post(RestartContainer { id, confirm: None }).await,
+            Verb::Delete => self.post(DeleteContainer { id, confirm: name.to_owned() }).await,
+        }
+    }
+
+    /// The events of a container's row, the oldest first.
+    pub async fn events(&self, id: &ContainerId) -> Vec<ContainerEvent> {
+        let page: Paged<ContainerEvent> = self.read(ListContainerEvents { container: id.clone(), before: None }).await.json();
+        assert!(!page.more, "more than a page of events");
+        page.items.into_iter().rev().collect()
+    }
+
+    /// An operation.
+    pub async fn operation(&self, id: &OperationId) -> OperationView {
+        self.read(GetOperation { id: id.clone() }).await.json()
+    }
+
+    /// An operation, once it has ended.
+    pub async fn end_of(&self, id: &OperationId) -> OperationView {
+        let ends = async {
+            loop {
+                let seen = self.operation(id).await;
+                if seen.state != OperationState::Open {
+                    return seen;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ends).await.expect("the operation ends")
     }
 
     /// Opens a page.
@@ -280,7 +432,7 @@ impl Browser<'_> {
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
-        let mut request = self.app.http.request(method, format!("{}{path}", self.app.url)).body(body);
+        let mut request = self.app.http.request(method, format!("{}{path}", self.url)).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -313,7 +465,7 @@ impl Browser<'_> {
 
     /// Another browser with the same cookies.
     pub fn twin(&self) -> Self {
-        Self { app: self.app, cookies: Mutex::new(self.cookies.lock().expect("no panic in here").clone()) }
+        Self { app: self.app, url: self.url.clone(), cookies: Mutex::new(self.cookies.lock().expect("no panic in here").clone()) }
     }
 }
 

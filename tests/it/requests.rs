@@ -59,7 +59,7 @@ async fn a_header_bomb_is_refused() {
 async fn what_is_no_utf8_or_no_form_is_a_bad_request() {
     let app = TestApp::start().await;
     let alice = app.sign_in("alice@pve").await;
-    for body in [&b"vmid=\xff\xfe"[..], b"vmid=abc", b"vmid=99", b"vmid=-1", b"vmid=99999999999", b"", b"&&&===", b"vmid=101&vmid=102"] {
+    for body in [&b"id=\xff\xfe"[..], b"id=abc", b"id=101", b"id=-1", b"id=0190163D8694739BAEA5966C26F8AD91", b"", b"&&&===", b"id=1&id=2"] {
         let answer = alice.send(Method::POST, "/api/start_container", &[FORM], body.to_vec()).await;
         assert_eq!(answer.error(), AppError::BadRequest, "{:?}", String::from_utf8_lossy(body));
     }
@@ -95,7 +95,8 @@ async fn what_another_sites_page_sends_is_not_carried_out() {
 async fn behind_a_proxy_the_public_address_is_the_origin() {
     let app = TestApp::with(Setup { public_url: Some("https://berth.example".parse().unwrap()), ..Setup::quick() }).await;
     let alice = app.sign_in("alice@pve").await;
-    let start = async |origin| alice.send(Method::POST, "/api/start_container", &[FORM, ("origin", origin)], "vmid=103").await;
+    let id = alice.id(103).await;
+    let start = async |origin| alice.send(Method::POST, "/api/start_container", &[FORM, ("origin", origin)], format!("id={id}")).await;
     assert_eq!(start(&app.url).await.error(), AppError::ForeignOrigin);
     assert_eq!(start("https://berth.example").await.status, StatusCode::OK);
 }
