@@ -162,10 +162,13 @@ mod tests {
         for none in ["/", "/containers", "/containers/105", "/operations/105/x", "/clusters/homelab/105/x", "containers"] {
             assert_eq!(Page::of(none), None, "{none}");
         }
-=======
+    }
+
+    #[test]
     fn a_page_follows_one_operation() {
         assert_eq!(with_operation("/", "a1"), "/?op=a1");
         assert_eq!(with_operation("/?tag=prod&op=a0", "a1"), "/?tag=prod&op=a1");
+        assert_eq!(with_operation("/containers/0190163d8694739baea5966c26f8ad91/delete", "a1"), "/?op=a1");
     }
 
     #[test]
