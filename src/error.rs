@@ -161,7 +161,7 @@ pub enum AppError {
     NoSuchContainer,
     /// No operation has this id, or the user may not see its container.
     NoSuchOperation,
-    /// The container is gone from Proxmox.
+    /// Its node has no such container any more.
     ContainerNotFound {
         /// Which.
         vmid: Vmid,
@@ -387,7 +387,7 @@ impl fmt::Display for AppError {
             Self::Forbidden { vmid: None } => f.write_str("Your Proxmox account may not do that."),
             Self::NoSuchContainer => f.write_str("There is no such container that you may see."),
             Self::NoSuchOperation => f.write_str("There is no such operation that you may see."),
-            Self::ContainerNotFound { vmid } => write!(f, "CT {vmid} is gone from Proxmox."),
+            Self::ContainerNotFound { vmid } => write!(f, "Proxmox has no CT {vmid} on its node any more."),
             Self::ContainerLocked { vmid, lock: Lock::Other } => write!(f, "CT {vmid} is locked. Allowed again when the lock is gone."),
             Self::ContainerLocked { vmid, lock } => write!(f, "CT {vmid} is locked: {}. Allowed again when it ends.", lock.word()),
             Self::AlreadyRunning { vmid } => write!(f, "CT {vmid} is already running."),

@@ -13,7 +13,7 @@ use crate::{
     proxmox::{
         self, Cause, Client,
         client::TaskFilter,
-        error::Thing,
+        error::{Thing, missing_configuration},
         ids::{NodeName, Upid, Vmid},
         wire::{ClusterResources, Permissions, Resource, RunState},
     },
@@ -177,8 +177,7 @@ pub fn holds(permissions: &Permissions, path: &str, privilege: &str) -> bool {
 
 /// Whether Proxmox says exactly that this node has no such container. Anything else proves nothing.
 pub fn is_missing(node: &NodeName, vmid: Vmid, error: &proxmox::Error) -> bool {
-    matches!(&error.cause, Cause::NotFound { what: Thing::Container, text }
-        if *text == format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist"))
+    matches!(&error.cause, Cause::NotFound { what: Thing::Container, text } if *text == missing_configuration(node, vmid))
 }
 
 /// Whether a container is gone: its node says exactly so, and no other node of this user's list has it (DESIGN §8.2).

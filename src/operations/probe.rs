@@ -13,6 +13,8 @@ pub enum StepKind {
     Identify,
     /// Proxmox: status and rights are read.
     Look,
+    /// Database: a container that was seen to be gone, or to be another.
+    Retire,
     /// Database: a refusal's event.
     Refuse,
     /// Database: lease and operation.

@@ -287,7 +287,8 @@ impl Runner {
         let deadline = limit.map(|limit| Instant::now() + limit.saturating_sub(self.age(upid)));
         let mut stopping = self.stopping.clone();
         loop {
-            let left = deadline.map_or(LONG, |deadline| deadline.saturating_duration_since(Instant::now()));
+            // also where our time is over while the cluster was away, it is asked once how the task stands
+            let left = deadline.map_or(LONG, |deadline| deadline.saturating_duration_since(Instant::now()).max(PAUSE / 4));
             let waited = tokio::select! {
                 waited = self.client.wait_for_task(upid, left) => waited,
                 _ = stopping.wait_for(|stopping| *stopping) => return Seen::Stopping,

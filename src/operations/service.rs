@@ -201,7 +201,7 @@ impl Attempt {
                 let checked = Checked { node: row.node.clone(), fingerprint: Fingerprint::Nothing, protected: false };
                 return Ok((checked, Position::Gone, None));
             }
-            Looked::Gone => return Err(Error::Answer(AppError::ContainerNotFound { vmid })),
+            Looked::Gone => return Err(self.retire(row, AppError::ContainerNotFound { vmid }).await?),
         };
         // while another verb is at work, a status can block for a while, and the answer is known
         if let Some(busy) = store::find_busy(self.context.state.db(), &row.cluster, vmid).await.map_err(|e| Error::Db("read a lease", e))? {
@@ -224,7 +224,7 @@ impl Attempt {
             Err(error) if containers::is_gone(client, &checked.node, vmid, &error).await => {
                 return match self.verb {
                     Verb::Delete => Ok((checked, Position::Gone, None)),
-                    _ => Err(Error::Answer(AppError::ContainerNotFound { vmid })),
+                    _ => Err(self.retire(row, AppError::ContainerNotFound { vmid }).await?),
                 };
             }
             Err(error) => return Err(self.of_call(row, &checked.node, error)),
@@ -278,13 +278,21 @@ impl Attempt {
         let vmid = row.vmid;
         match verdict {
             Verdict::Same => {}
-            Verdict::Another => return Err(Error::Answer(AppError::IdentityChanged { vmid })),
+            Verdict::Another => return Err(self.retire(row, AppError::IdentityChanged { vmid }).await?),
             Verdict::Unclear if self.choice.confirm.as_deref() == Some(row.hostname.as_str()) => {}
             Verdict::Unclear => return Err(Error::Answer(AppError::IdentityUnclear { vmid })),
         }
         let fingerprint = Fingerprint::of(macs, maker.as_ref());
         let protected = config.get("protection").is_some_and(|text| text == "1");
         Ok(Looked::Here(Checked { node, fingerprint, protected }))
+    }
+
+    /// A direct read by this user has shown that the container of this row is no more, or is another (DESIGN §8.2, §8.3): the row keeps its
+    /// history and makes room.
+    async fn retire(&self, row: &StoredContainerRow, answer: AppError) -> Result<Error, Error> {
+        let work = container_store::retire(self.context.state.db(), &row.id);
+        self.probe().around(StepKind::Retire, None, work).await.map_err(|e| Error::Db("retire a container", e))?;
+        Ok(Error::Answer(answer))
     }
 
     /// A removal wants the container's name, typed once more.
@@ -393,14 +401,7 @@ impl Attempt {
             before: None,
             after: None,
         };
-        let write = async {
-            event_store::create_container_event(db, &event).await?;
-            // said by a direct read of this user (DESIGN §8.2, §8.3)
-            if matches!(answer, AppError::IdentityChanged { .. } | AppError::ContainerNotFound { .. }) {
-                container_store::retire(db, &row.id).await?;
-            }
-            Ok(())
-        };
+        let write = event_store::create_container_event(db, &event);
         self.probe().around(StepKind::Refuse, None, write).await.map_err(|e| Error::Db("write an event", e))?;
         if matches!(answer, AppError::IdentityChanged { .. }) {
             // the new one gets its row at once

@@ -3,7 +3,10 @@
 //! Proxmox answers nearly every refusal with status 500 and a sentence; the table in [`Cause::of_text`] is the only place that
 //! reads such sentences. A sentence that is not in it stays [`Cause::Other`]: nothing is guessed.
 
-use super::tls::{Fingerprint, PinMismatch};
+use super::{
+    ids::{NodeName, Vmid},
+    tls::{Fingerprint, PinMismatch},
+};
 use std::{collections::BTreeMap, error::Error as StdError, fmt, time::Duration};
 
 /// A call that did not end as hoped.
@@ -169,6 +172,11 @@ type Meaning = fn(gaps: &[&str], text: &str) -> Cause;
 
 fn not_found(what: Thing, text: &str) -> Cause {
     Cause::NotFound { what, text: text.to_owned() }
+}
+
+/// What Proxmox says where a node has no such container, word for word (AbstractConfig.pm:57).
+pub fn missing_configuration(node: &NodeName, vmid: Vmid) -> String {
+    format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist")
 }
 
 /// The sentences that we know, as a reason phrase, a message, or the exit status of a task. `{}` is a gap for any text, `{n}` for a

@@ -93,7 +93,12 @@ fn of_cause(cause: &Cause, cluster: ClusterName, node: Option<NodeName>, vmid: O
         (Cause::Protocol(_), _) => AppError::Unintelligible { incident },
         (Cause::NodeUnreachable { .. } | Cause::NotFound { what: Thing::Node, .. }, _) => AppError::NodeUnreachable { node, incident },
         (Cause::Forbidden { .. }, vmid) => AppError::Forbidden { vmid },
-        (Cause::NotFound { what: Thing::Container, .. }, Some(vmid)) => AppError::ContainerNotFound { vmid },
+        // of another node's, or of another container's configuration this says nothing
+        (Cause::NotFound { what: Thing::Container, text }, Some(vmid))
+            if node.as_ref().is_some_and(|node| *text == proxmox::error::missing_configuration(node, vmid)) =>
+        {
+            AppError::ContainerNotFound { vmid }
+        }
         (Cause::Locked(lock), Some(vmid)) => AppError::ContainerLocked { vmid, lock: Lock::of(lock) },
         (Cause::AlreadyRunning, Some(vmid)) => AppError::AlreadyRunning { vmid },
         (Cause::NotRunning, Some(vmid)) => AppError::NotRunning { vmid },

@@ -48,9 +48,9 @@ pub struct TestApp {
     pub url: String,
     pub data: tempfile::TempDir,
     pub config: Config,
-    db: Db,
     http: reqwest::Client,
     leaks: Mutex<Vec<String>>,
+    /// None while it is stopped: the database is another process's then.
     berth: Option<Running>,
 }
 
@@ -78,7 +78,8 @@ impl Running {
 
     /// As by SIGTERM; until it has ended.
     pub async fn stop(self) {
-        drop(self.stop);
+        // the lock on SQLite's directory is as old as the last handle
+        drop((self.stop, self.db));
         self.server.await.expect("Berth ends");
     }
 }
@@ -186,8 +187,12 @@ impl TestApp {
             .no_proxy()
             .build()
             .expect("a client");
-        let (url, db) = (berth.url.clone(), berth.db.clone());
-        Self { cluster, url, data, config, db, http, leaks: Mutex::default(), berth: Some(berth) }
+        let url = berth.url.clone();
+        Self { cluster, url, data, config, http, leaks: Mutex::default(), berth: Some(berth) }
+    }
+
+    fn database(&self) -> &Db {
+        &self.berth.as_ref().expect("Berth runs").db
     }
 
     /// Ends Berth as by SIGTERM.
@@ -201,7 +206,7 @@ impl TestApp {
     pub async fn start_again(&mut self) {
         self.stop().await;
         let berth = Running::start(self.config.clone(), Probe::default()).await;
-        (self.url, self.db) = (berth.url.clone(), berth.db.clone());
+        self.url = berth.url.clone();
         self.berth = Some(berth);
     }
 
@@ -214,7 +219,7 @@ impl TestApp {
 
     /// Runs a statement on whichever database is open.
     pub async fn execute(&self, sql: &'static str) -> u64 {
-        match &self.db {
+        match self.database() {
             Db::Sqlite(pool, _) => sqlx::query(sql).execute(pool).await.map(|done| done.rows_affected()),
             Db::Postgres(pool) => sqlx::query(sql).execute(pool).await.map(|done| done.rows_affected()),
         }
@@ -224,7 +229,7 @@ impl TestApp {
     /// Takes a session's ticket away.
     pub async fn forget_ticket(&self, session_key: &str) {
         let sql = "DELETE FROM tickets WHERE session_id = $1";
-        match &self.db {
+        match self.database() {
             Db::Sqlite(pool, _) => sqlx::query(sql).bind(session_key).execute(pool).await.map(|_| ()),
             Db::Postgres(pool) => sqlx::query(sql).bind(session_key).execute(pool).await.map(|_| ()),
         }
@@ -233,7 +238,7 @@ impl TestApp {
 
     /// All values of a text column.
     pub async fn column(&self, sql: &'static str) -> Vec<String> {
-        match &self.db {
+        match self.database() {
             Db::Sqlite(pool, _) => sqlx::query_scalar(sql).fetch_all(pool).await,
             Db::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
         }
@@ -242,12 +247,12 @@ impl TestApp {
 
     /// The database, for a store's own tests.
     pub fn db(&self) -> Db {
-        self.db.clone()
+        self.database().clone()
     }
 
     /// The database stops working.
     pub async fn break_database(&self) {
-        self.db.close().await;
+        self.database().close().await;
     }
 
     /// Somebody without a session.

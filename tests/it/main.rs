@@ -10,6 +10,7 @@ mod error_codes;
 mod faults;
 mod harness;
 mod life;
+mod lifecycle;
 mod parsers;
 mod recordings;
 mod requests;
