@@ -31,9 +31,14 @@ pub struct History {
     pub now: i64,
 }
 
-/// The history. `page` makes the address of the part before an event, or of the newest.
+/// The history.
 #[component]
-pub fn Timeline<F: Fn(Option<&EventId>) -> String + 'static>(history: History, page: F) -> impl IntoView {
+pub fn Timeline<F: Fn(Option<&EventId>) -> String + 'static>(
+    /// What is on this page of it.
+    history: History,
+    /// The address of the part before an event, or of the newest part.
+    page: F,
+) -> impl IntoView {
     let History { events, more, is_older_page, operations, now } = history;
     let last = events.last().map(|event| event.id.clone());
     let older = last.filter(|_| more).map(|last| view! { <a class="a" href=page(Some(&last)) rel="next">"Older"</a> });

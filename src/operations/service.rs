@@ -4,6 +4,7 @@
 //! rule. Then lease, operation and the intent of its first call are committed at once, and a [`Runner`] goes on, whoever waits.
 
 use super::{
+    live::LiveOperations,
     model::{Choice, ContainerId, OperationId, OperationState, OperationView, Outcome, Paged, Report, Verb},
     probe::{Probe, StepKind},
     rules::{self, Live},
@@ -344,7 +345,7 @@ impl Attempt {
         let leased = Instant::now();
         let work = store::claim(context.state.db(), &new, &terms);
         match service.probe().around(StepKind::Claim, None, work).await.map_err(|e| Error::Db("begin an operation", e))? {
-            Claim::Taken => {}
+            Claim::Taken => context.state.slice::<LiveOperations>().nudge(),
             Claim::Busy(busy) => {
                 tracing::info!(by = %busy.actor, verb = %busy.verb, "busy");
                 return Err(Error::Answer(busy_with(&row, &busy)));

@@ -235,18 +235,21 @@ impl<S: Source> Streaming<S> {
             return Some(first);
         }
         loop {
-            tokio::select! {
-                _ = self.closing.wait_for(|closing| *closing) => return None,
-                _ = self.check.tick() => return if self.is_signed_in().await { Some(":\n\n".to_owned()) } else { None },
-                change = self.receiver.recv() => match change {
-                    Ok((number, about)) => {
-                        if let Some(word) = self.source.word(&about, &self.listener) {
-                            return Some(event(&self.live, number, &word));
-                        }
+            let closing = async { drop(self.closing.wait_for(|closing| *closing).await) };
+            let heard = tokio::select! {
+                () = closing => return None,
+                _ = self.check.tick() => None,
+                change = self.receiver.recv() => Some(change),
+            };
+            match heard {
+                None => return if self.is_signed_in().await { Some(":\n\n".to_owned()) } else { None },
+                Some(Ok((number, about))) => {
+                    if let Some(word) = self.source.word(&about, &self.listener) {
+                        return Some(event(&self.live, number, &word));
                     }
-                    Err(broadcast::error::RecvError::Lagged(_)) => return Some(event(&self.live, self.live.told().number, "*")),
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                },
+                }
+                Some(Err(broadcast::error::RecvError::Lagged(_))) => return Some(event(&self.live, self.live.told().number, "*")),
+                Some(Err(broadcast::error::RecvError::Closed)) => return None,
             }
         }
     }
