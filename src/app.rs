@@ -62,7 +62,7 @@ pub fn App() -> impl IntoView {
 #[component]
 fn Frame() -> impl IntoView {
     let toasts = Toasts::provide();
-    let desk = Desk::provide(toasts);
+    let desk = Desk::provide();
     let me = load(|| (), |()| get_me());
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
@@ -83,7 +83,7 @@ fn Frame() -> impl IntoView {
                     <Account me />
                 </div>
             </aside>
-            <main class="main" id="main" on:submit=move |event| desk.submit(event)>
+            <main class="main" id="main" on:submit=move |event| desk.submit(event, toasts)>
                 <Outlet />
             </main>
         </div>

@@ -50,17 +50,23 @@ struct Subject {
     list: ContainerList,
 }
 
-/// `/containers/{id}`
-pub async fn container(context: &Context, id: &ContainerId, before: Option<EventId>) -> Result<RenderedPage, Error> {
+/// `/containers/{id}`. `refused` is what a form without JavaScript has to say.
+pub async fn container(context: &Context, id: &ContainerId, before: Option<EventId>, refused: Option<AppError>) -> Result<RenderedPage, Error> {
     let subject = subject(context, id).await?;
     let history = history(context, EventsOf::Container(id), before).await?;
     let id = id.clone();
     let address = move |before: Option<&EventId>| before.map_or_else(|| paths::container(&id), |before| paths::container_before(&id, before.as_str()));
-    Ok(page(subject, history, address))
+    Ok(page(subject, history, address, refused))
 }
 
 /// `/clusters/{cluster}/{vmid}`: whatever has this number now, with everything that ever had it.
-pub async fn number(context: &Context, cluster: &ClusterName, vmid: Vmid, before: Option<EventId>) -> Result<RenderedPage, Error> {
+pub async fn number(
+    context: &Context,
+    cluster: &ClusterName,
+    vmid: Vmid,
+    before: Option<EventId>,
+    refused: Option<AppError>,
+) -> Result<RenderedPage, Error> {
     if *cluster != context.cluster.name {
         return Err(Error::Answer(AppError::NoSuchContainer));
     }
@@ -83,7 +89,7 @@ pub async fn number(context: &Context, cluster: &ClusterName, vmid: Vmid, before
     };
     let base = paths::number(cluster, vmid);
     let address = move |before: Option<&EventId>| before.map_or_else(|| base.clone(), |before| format!("{base}?before={before}#history"));
-    Ok(page(subject, history, address))
+    Ok(page(subject, history, address, refused))
 }
 
 async fn subject(context: &Context, id: &ContainerId) -> Result<Subject, Error> {
@@ -117,11 +123,17 @@ async fn history(context: &Context, of: EventsOf<'_>, before: Option<EventId>) -
     Ok(History { events: events.rows, more: events.more, is_older_page: before.is_some(), operations, now })
 }
 
-fn page(subject: Subject, history: History, address: impl Fn(Option<&EventId>) -> String + 'static) -> RenderedPage {
+fn page(
+    subject: Subject,
+    history: History,
+    address: impl Fn(Option<&EventId>) -> String + 'static,
+    refused: Option<AppError>,
+) -> RenderedPage {
     let is_under_way = subject.operation.as_ref().is_some_and(OperationView::is_open);
     rendered(subject.name.clone(), is_under_way, move || {
         view! {
             <Head subject />
+            {refused.map(|error| view! { <div class="px-page pt-4"><ErrorNote error /></div> })}
             <div class="px-page pb-6 pt-5 max-w-[72rem]">
                 <Timeline history page=address />
             </div>

@@ -15,13 +15,12 @@ pub struct Desk {
     pending: RwSignal<Vec<(ContainerId, Verb)>>,
     /// Counts the reasons to look again.
     news: RwSignal<u32>,
-    toasts: Toasts,
 }
 
 impl Desk {
     /// Makes it, hands it to every page below, and listens to what others do.
-    pub fn provide(toasts: Toasts) -> Self {
-        let desk = Self { pending: RwSignal::new(Vec::new()), news: RwSignal::new(0), toasts };
+    pub fn provide() -> Self {
+        let desk = Self { pending: RwSignal::new(Vec::new()), news: RwSignal::new(0) };
         provide_context(desk);
         desk.listen();
         desk
@@ -55,7 +54,7 @@ cfg_if::cfg_if! {
 
         impl Desk {
             /// Takes the submission of a verb's form; all other forms go their own way.
-            pub fn submit(self, event: SubmitEvent) {
+            pub fn submit(self, event: SubmitEvent, toasts: Toasts) {
                 let Some(form) = browser::Submission::of(&event) else { return };
                 let Some(verb) = Verb::ALL.into_iter().find(|verb| form.action() == verb.action()) else { return };
                 event.prevent_default();
@@ -67,7 +66,7 @@ cfg_if::cfg_if! {
                 form.mark(true);
                 self.pending.update(|pending| pending.push((id.clone(), verb)));
                 let name = form.data("name");
-                self.toasts.announce(format!("{name}: {}", verb.under_way()));
+                toasts.announce(format!("{name}: {}", verb.under_way()));
                 spawn_local(async move {
                     let answer = browser::post::<Outcome>(form.action(), form.body()).await;
                     form.mark(false);
@@ -75,7 +74,7 @@ cfg_if::cfg_if! {
                     match answer {
                         Ok(outcome) => {
                             if let Outcome::Done(report) = &outcome {
-                                self.toasts.announce(report.sentence(&name));
+                                toasts.announce(report.sentence(&name));
                             }
                             // the page of a question has no more to say
                             if !form.data("then").is_empty() {
@@ -84,7 +83,7 @@ cfg_if::cfg_if! {
                         }
                         Err(AppError::SignedOut) => return leave_if_signed_out(&AppError::SignedOut),
                         Err(error) if form.refuse(&error.to_string()) => {}
-                        Err(error) => self.toasts.fail(format!("{} failed for {name}.", verb.label()), error),
+                        Err(error) => toasts.fail(format!("{} failed for {name}.", verb.label()), error),
                     }
                     self.look_again();
                 });
@@ -116,7 +115,7 @@ cfg_if::cfg_if! {
     } else {
         impl Desk {
             /// Takes the submission of a verb's form, in the browser.
-            pub fn submit(self, _: leptos::ev::SubmitEvent) {}
+            pub fn submit(self, _: leptos::ev::SubmitEvent, _: Toasts) {}
 
             fn listen(self) {}
         }

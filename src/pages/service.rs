@@ -16,9 +16,9 @@ pub async fn render(context: &Context, address: &str) -> Result<RenderedPage, Er
     let own_status = OwnStatus::of_request();
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let page = match Page::of(path) {
-        Some(Page::Container(id)) => containers::page::container(context, &id, before(query)).await,
+        Some(Page::Container(id)) => containers::page::container(context, &id, before(query), refused()).await,
         Some(Page::Delete(id)) => containers::page::question(context, &id, refused()).await,
-        Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, before(query)).await,
+        Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, before(query), refused()).await,
         Some(Page::Operation(id)) => operations::view::operation(context, &id).await,
         None => Err(Error::Answer(AppError::NoSuchPage)),
     };
