@@ -17,6 +17,8 @@ pub enum StepKind {
     Retire,
     /// Database: a refusal's event.
     Refuse,
+    /// Database: what the container is recognised by, where it was not known or has changed.
+    Recognise,
     /// Database: lease and operation.
     Claim,
     /// Database: the intent of a call.

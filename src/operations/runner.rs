@@ -486,7 +486,8 @@ impl Runner {
     /// Sees to it that the lease lasts longer than a call may take (DESIGN §8.5).
     async fn hold_lease(&mut self) -> Result<(), Error> {
         let length = self.service.lifecycle().lease;
-        if self.leased.elapsed() + self.cluster.connection.longest_call() < length {
+        // with some time left for what comes before the call
+        if self.leased.elapsed() < length.saturating_sub(self.cluster.connection.longest_call()) / 2 {
             return Ok(());
         }
         let since = Instant::now();
@@ -576,7 +577,9 @@ impl Runner {
 
     async fn end_badly(&mut self, state: OperationState, kind: EventKind, error: AppError) -> Result<Position, Error> {
         let stopped = if self.row.verb == Verb::Restart { self.stopped_before(self.manner().await) } else { None };
-        let after = stopped.as_ref().map(|_| Status::Stopped);
+        // what was stopped to be started or removed stands now
+        let was_stopped = self.row.verb == Verb::Delete && self.row.call == Some(Call::Delete) || stopped.is_some();
+        let after = was_stopped.then_some(Status::Stopped);
         let own = NewEventRow { after, ..self.event(kind, error.code()) };
         let manner = stopped.as_ref().and_then(|event| event.manner);
         let container = match error {

@@ -97,6 +97,7 @@ impl Operations {
     pub fn spawn(&self, runner: Runner, position: Position) -> oneshot::Receiver<Result<Report, AppError>> {
         let (tell, told) = oneshot::channel();
         let (own, id, own_id) = (self.clone(), runner.row.id.clone(), runner.row.id.clone());
+        let state = runner.state.clone();
         let row = &runner.row;
         let span = tracing::info_span!("operation", id = %row.id, verb = %row.verb, vmid = %row.vmid, user = %row.actor);
         let work = async move {
@@ -104,7 +105,13 @@ impl Operations {
             match tokio::spawn(runner.run(position).in_current_span()).await {
                 // who waited may have gone
                 Ok(Ok(Ending::Ended(result))) => drop(tell.send(result)),
-                Ok(Ok(Ending::LeftOpen)) => tracing::info!("left open for the next start"),
+                Ok(Ok(Ending::LeftOpen)) => {
+                    tracing::info!("left open for the next start");
+                    let held = store::Held { operation: &id, holder: own.holder() };
+                    if let Err(error) = store::give_up(state.db(), held).await {
+                        tracing::warn!("its lease has to run out: {error}");
+                    }
+                }
                 Ok(Err(error)) => tracing::error!("left open for the next beat: {}", telemetry::chain(&error)),
                 Err(panic) => tracing::error!("left open for the next beat: {panic}"),
             }
@@ -166,7 +173,8 @@ struct Attempt {
 /// What was read before anything is done.
 struct Checked {
     node: NodeName,
-    fingerprint: Fingerprint,
+    /// None where it is gone.
+    fingerprint: Option<Fingerprint>,
     protected: bool,
 }
 
@@ -199,7 +207,7 @@ impl Attempt {
             Looked::Here(checked) => checked,
             Looked::Gone if self.verb == Verb::Delete => {
                 self.confirm(row, None)?;
-                let checked = Checked { node: row.node.clone(), fingerprint: Fingerprint::Nothing, protected: false };
+                let checked = Checked { node: row.node.clone(), fingerprint: None, protected: false };
                 return Ok((checked, Position::Gone, None));
             }
             Looked::Gone => return Err(self.retire(row, AppError::ContainerNotFound { vmid }).await?),
@@ -283,7 +291,7 @@ impl Attempt {
             Verdict::Unclear if self.choice.confirm.as_deref() == Some(row.hostname.as_str()) => {}
             Verdict::Unclear => return Err(Error::Answer(AppError::IdentityUnclear { vmid })),
         }
-        let fingerprint = Fingerprint::of(macs, maker.as_ref());
+        let fingerprint = Some(Fingerprint::of(macs, maker.as_ref()));
         let protected = config.get("protection").is_some_and(|text| text == "1");
         Ok(Looked::Here(Checked { node, fingerprint, protected }))
     }
@@ -319,6 +327,13 @@ impl Attempt {
         let service = context.state.slice::<Operations>();
         let times = service.lifecycle();
         let ticket = client.ticket().ok_or(Error::NotSignedIn)?;
+        // before anything is done: who takes the operation up has to recognise the container
+        if let Some(fingerprint) = checked.fingerprint.as_ref().map(ToString::to_string)
+            && row.fingerprint.as_ref() != Some(&fingerprint)
+        {
+            let work = container_store::set_fingerprint(context.state.db(), &row.id, &fingerprint);
+            service.probe().around(StepKind::Recognise, None, work).await.map_err(|e| Error::Db("keep a fingerprint", e))?;
+        }
         let id = OperationId::fresh();
         let new = NewOperationRow {
             id: id.clone(),
@@ -360,7 +375,7 @@ impl Attempt {
             client: client_of(&context.state, &context.cluster, service, &operation, ticket),
             clock: client.latest_date(),
             row: operation,
-            fingerprint: Some(checked.fingerprint),
+            fingerprint: checked.fingerprint,
             is_resumed: false,
             leased,
             warnings: false,

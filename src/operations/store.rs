@@ -341,6 +341,11 @@ pub async fn renew_lease(db: &Db, held: Held<'_>, length: Duration) -> sqlx::Res
     lease::renew(db, held.operation.as_str(), held.holder, length).await
 }
 
+/// Leaves the operation to whoever takes it over; see [`lease::give_up`].
+pub async fn give_up(db: &Db, held: Held<'_>) -> sqlx::Result<bool> {
+    lease::give_up(db, held.operation.as_str(), held.holder).await
+}
+
 /// Keeps a newer ticket, sealed.
 pub async fn renew_ticket(db: &Db, held: Held<'_>, ticket: &[u8]) -> sqlx::Result<bool> {
     let sql = concat!("UPDATE operations SET ticket = $3", while_held!(), ")");

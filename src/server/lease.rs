@@ -89,6 +89,12 @@ pub async fn renew(db: &Db, operation_id: &str, holder: &Holder, length: Duratio
         .map(|done| done.rows_affected() == 1))
 }
 
+/// Lets anybody take a lease over at once: its holder has no call under way, and is about to end.
+pub async fn give_up(db: &Db, operation_id: &str, holder: &Holder) -> sqlx::Result<bool> {
+    let sql = "UPDATE leases SET until_at = 0 WHERE operation_id = $1 AND holder = $2";
+    both!(db, |pool| sqlx::query(sql).bind(operation_id).bind(holder).execute(pool).await.map(|done| done.rows_affected() == 1))
+}
+
 /// Takes the lease of an operation from `from`, if that still has it and its time has been over for `expired_for`; at once where none is
 /// given, because its process is known to be dead. False where that is not so.
 pub async fn take_over(db: &Db, lease: &LeaseRow<'_>, from: &Holder, expired_for: Option<Duration>) -> sqlx::Result<bool> {

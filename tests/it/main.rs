@@ -6,6 +6,7 @@
 
 mod client;
 mod containers;
+mod crash;
 mod error_codes;
 mod faults;
 mod harness;
