@@ -122,7 +122,8 @@ export function row(page: Page, name: string) {
 /* Presses a verb in a row, in its menu, as a phone and a keyboard do too. */
 export async function choose(page: Page, name: string, verb: string) {
   await row(page, name).getByRole('button', { name: `More for ${name}` }).click()
-  await page.locator('[popover]:popover-open').getByRole('button', { name: verb }).click({ force: true })
+  // a verb that is not allowed has its reason behind its name
+  await page.locator('[popover]:popover-open').getByRole('button', { name: new RegExp(`^${verb}(?!,)`) }).click({ force: true })
 }
 
 /* What the authenticator app of twofactor@pve shows (RFC 6238), where the cluster's time is ours: with a speed of 1. */

@@ -1,7 +1,7 @@
 /* Every page and state in light, dark and at phone width: an accessibility check, no sideways scrolling, and a picture in shots/. */
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
-import { expect, row, test, type Berth } from './fixtures'
+import { choose, expect, row, test, type Berth } from './fixtures'
 
 const views = [
   { theme: 'light', width: 1440, height: 900 },
@@ -10,6 +10,21 @@ const views = [
   { theme: 'light', width: 390, height: 844 },
   { theme: 'dark', width: 390, height: 844 },
 ] as const
+
+async function open(page: Page, name: string) {
+  await row(page, name).getByRole('link', { name, exact: true }).click()
+  await expect(page.getByRole('heading', { level: 1, name, exact: true })).toBeVisible()
+}
+
+async function deleteWeb(page: Page, berth: Berth) {
+  await berth.signIn(page)
+  await open(page, 'web')
+  await page.goto(`${page.url()}/delete`)
+  await berth.ready(page)
+  await page.getByLabel('Type web to confirm').fill('web')
+  await page.getByRole('button', { name: 'Delete container' }).click()
+  await expect(page.getByRole('heading', { name: 'Containers', exact: true })).toBeVisible()
+}
 
 const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
   'sign-in': async (page, berth) => {
@@ -62,7 +77,7 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     berth.expectStatus(502, 504)
     await berth.signIn(page)
     await row(page, 'refuses-to-start').getByRole('button', { name: 'More for' }).click()
-    await page.locator('[popover]:popover-open').getByRole('button', { name: 'Start' }).click()
+    await page.locator('[popover]:popover-open').getByRole('button', { name: 'Start', exact: true }).click()
     await expect(page.locator('.toasts')).toContainText('failed')
     await berth.cluster.fault({ path_contains: 'status/start', action: { kind: 'hang' } })
     await row(page, 'minecraft').getByRole('button', { name: 'More for' }).click()
@@ -82,6 +97,88 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
   },
   'containers-none': async (page, berth) => {
     await berth.signIn(page, { user: 'nobody' })
+  },
+  'containers-deleted': async (page, berth) => {
+    await deleteWeb(page, berth)
+    await expect(page.locator('.banner')).toContainText('web is deleted')
+  },
+  container: async (page, berth) => {
+    berth.expectStatus(409, 502)
+    await berth.signIn(page)
+    await choose(page, 'grafana', 'Restart')
+    await expect(row(page, 'grafana')).toContainText('Running')
+    await expect(row(page, 'grafana')).not.toContainText('Restarting')
+    await choose(page, 'grafana', 'Shut down')
+    await expect(row(page, 'grafana')).toContainText('Stopped')
+    await open(page, 'grafana')
+  },
+  'container-new': async (page, berth) => {
+    await berth.signIn(page)
+    await open(page, 'locked-by-backup')
+  },
+  'container-under-way': async (page, berth) => {
+    await berth.signIn(page)
+    await choose(page, 'never-finishes', 'Start')
+    await open(page, 'never-finishes')
+    await expect(page.locator('.banner')).toContainText('Starting…')
+  },
+  'container-failed': async (page, berth) => {
+    berth.expectStatus(502)
+    await berth.signIn(page)
+    await choose(page, 'refuses-to-start', 'Start')
+    await expect(row(page, 'refuses-to-start')).toContainText('Start failed')
+    await open(page, 'refuses-to-start')
+    await expect(page.locator('#history')).toContainText('Start failed')
+  },
+  'container-menu': async (page, berth) => {
+    await berth.signIn(page)
+    await open(page, 'db')
+    await page.getByRole('button', { name: 'More actions' }).click()
+  },
+  'container-gone': async (page, berth) => {
+    await deleteWeb(page, berth)
+    await page.locator('.banner').click()
+    await page.getByRole('link', { name: 'web', exact: true }).click()
+    await expect(page.locator('#history')).toContainText('Deleted')
+  },
+  'container-nowhere': async (page, berth) => {
+    berth.expectStatus(404)
+    await berth.signIn(page)
+    await page.goto(`${berth.url}/containers/00000000000000000000000000000000`)
+  },
+  delete: async (page, berth) => {
+    await berth.signIn(page)
+    await open(page, 'db')
+    await page.goto(`${page.url()}/delete`)
+  },
+  'delete-refused': async (page, berth) => {
+    berth.expectStatus(422)
+    await berth.signIn(page)
+    await open(page, 'web')
+    await page.goto(`${page.url()}/delete`)
+    await berth.ready(page)
+    await page.getByLabel('Type web to confirm').fill('wbe')
+    await page.getByRole('button', { name: 'Delete container' }).click()
+    await expect(page.locator('#confirm-said')).not.toBeEmpty()
+  },
+  'operation-under-way': async (page, berth) => {
+    await berth.signIn(page)
+    await choose(page, 'never-finishes', 'Start')
+    await row(page, 'never-finishes').getByRole('link', { name: 'alice@pve' }).click()
+    await expect(page.locator('.tasks')).toContainText('UPID:')
+  },
+  'operation-failed': async (page, berth) => {
+    berth.expectStatus(502)
+    await berth.signIn(page)
+    await choose(page, 'refuses-to-start', 'Start')
+    await row(page, 'refuses-to-start').getByRole('link', { name: 'Start failed' }).click()
+    await expect(page.getByRole('alert')).toBeVisible()
+  },
+  'operation-forced': async (page, berth) => {
+    await berth.signIn(page)
+    await choose(page, 'ignores-shutdown', 'Shut down')
+    await row(page, 'ignores-shutdown').getByRole('link', { name: 'alice@pve' }).click()
+    await expect(page.locator('.note')).toContainText('was stopped hard', { timeout: 20_000 })
   },
   'not-found': async (page, berth) => {
     berth.expectStatus(404)

@@ -6,6 +6,8 @@ use crate::{
         view::{Account, SignInPage},
     },
     containers::view::ContainersPage,
+    operations::desk::Desk,
+    pages::view::ServerPage,
     paths,
     preferences::{
         model::Theme,
@@ -14,7 +16,6 @@ use crate::{
     ui::{
         flash::{Flash, provide_flash},
         icons::{Icon, Mark},
-        parts::PageHead,
         toasts::{ToastRegion, Toasts},
         wire::{carried, load},
     },
@@ -46,12 +47,12 @@ pub fn App() -> impl IntoView {
     view! {
         <Title formatter=|title: String| if title.is_empty() { "Berth".to_owned() } else { format!("{title} · Berth") } />
         <Router>
-            <Routes fallback=NotFound>
+            <Routes fallback=|| ()>
                 // /login/code is a page of the server's own: auth::page
                 <Route path=path!("/login") view=SignInPage />
                 <ParentRoute path=path!("") view=Frame>
                     <Route path=path!("/") view=ContainersPage />
-                    <Route path=path!("/*any") view=NotFound />
+                    <Route path=path!("/*any") view=ServerPage />
                 </ParentRoute>
             </Routes>
         </Router>
@@ -62,6 +63,7 @@ pub fn App() -> impl IntoView {
 #[component]
 fn Frame() -> impl IntoView {
     let toasts = Toasts::provide();
+    let desk = Desk::provide();
     let me = load(|| (), |()| get_me());
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
@@ -82,7 +84,7 @@ fn Frame() -> impl IntoView {
                     <Account me />
                 </div>
             </aside>
-            <main class="main" id="main">
+            <main class="main" id="main" on:submit=move |event| desk.submit(event, toasts)>
                 <Outlet />
             </main>
         </div>
@@ -95,25 +97,10 @@ fn Frame() -> impl IntoView {
     .into_any()
 }
 
-#[component]
-fn NotFound() -> impl IntoView {
-    answer_not_found();
-    view! {
-        <Title text="No such page" />
-        <PageHead title="There is no such page">""</PageHead>
-        <div class="empty">
-            <p>"The address may be mistyped, or what it led to is gone."</p>
-            <div class="act">
-                <a class="btn btn-primary" href=paths::home()>"Go to the containers"</a>
-            </div>
-        </div>
-    }
-}
-
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
         use crate::{preferences::model::THEME_COOKIE, server::{AppState, flash}};
-        use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+        use axum::http::{HeaderValue, header, request::Parts};
         use leptos::nonce::use_nonce;
         use leptos_axum::ResponseOptions;
         use leptos_meta::MetaTags;
@@ -125,12 +112,6 @@ cfg_if::cfg_if! {
                 response.append_header(header::SET_COOKIE, flash::clear());
             }
             Seed { flash, theme: flash::cookie(&parts.headers, THEME_COOKIE).map(Theme::of_cookie).unwrap_or_default() }
-        }
-
-        fn answer_not_found() {
-            if let Some(response) = use_context::<ResponseOptions>() {
-                response.set_status(StatusCode::NOT_FOUND);
-            }
         }
 
         /// The document around the application, on the server only.
@@ -198,7 +179,5 @@ cfg_if::cfg_if! {
         fn seed() -> Seed {
             Seed::default()
         }
-
-        fn answer_not_found() {}
     }
 }

@@ -17,6 +17,7 @@
 //! | [`events`] | slice | who did what, kept for good |
 //! | [`services`] | slice | what runs in a container |
 //! | [`preferences`] | slice | what a browser remembers: the theme |
+//! | [`pages`] | both | pages that the server renders whole: of an operation, of a container, the question before a deletion |
 //! | `startup` | server | puts it all together; used by `main`, the demo and the tests alike |
 //! | `simulator` | server | a simulated Proxmox VE at the other end of a TLS socket |
 //!
@@ -36,6 +37,7 @@ pub mod containers;
 pub mod error;
 pub mod events;
 pub mod operations;
+pub mod pages;
 pub mod paths;
 pub mod preferences;
 pub mod proxmox;

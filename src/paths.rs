@@ -1,13 +1,83 @@
 //! Every link, as a function. A page's address is written here and in `app.rs`, and nowhere else.
 
+use crate::{
+    operations::model::{ContainerId, OperationId},
+    proxmox::ids::{ClusterName, Vmid},
+};
+
 /// The containers.
 pub fn home() -> &'static str {
     "/"
 }
 
-/// A page of ours that follows an operation to its end; another one that it followed before is let go.
+/// The containers, with what became of an operation.
+pub fn home_after(operation: &OperationId) -> String {
+    format!("/?op={operation}")
+}
+
+/// A container.
+pub fn container(id: &ContainerId) -> String {
+    format!("/containers/{id}")
+}
+
+/// A container, with those of its events that are older than one.
+pub fn container_before(id: &ContainerId, before: &str) -> String {
+    format!("/containers/{id}?before={before}#history")
+}
+
+/// The question before a container is deleted.
+pub fn delete(id: &ContainerId) -> String {
+    format!("/containers/{id}/delete")
+}
+
+/// Whatever container has this number now, and all that had it before.
+pub fn number(cluster: &ClusterName, vmid: Vmid) -> String {
+    format!("/clusters/{cluster}/{vmid}")
+}
+
+/// An operation.
+pub fn operation(id: &OperationId) -> String {
+    format!("/operations/{id}")
+}
+
+/// The stream that tells a tab to look again.
+pub fn live() -> &'static str {
+    "/api/live"
+}
+
+/// A page that the server renders whole; see [`crate::pages`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Page {
+    /// [`container`]
+    Container(ContainerId),
+    /// [`delete`]
+    Delete(ContainerId),
+    /// [`number`]
+    Number(ClusterName, Vmid),
+    /// [`operation`]
+    Operation(OperationId),
+}
+
+impl Page {
+    /// Which page has this path, where one has.
+    pub fn of(path: &str) -> Option<Self> {
+        let mut parts = path.strip_prefix('/')?.split('/');
+        let page = match (parts.next()?, parts.next()?, parts.next()) {
+            ("containers", id, None) => Self::Container(id.parse().ok()?),
+            ("containers", id, Some("delete")) => Self::Delete(id.parse().ok()?),
+            ("clusters", cluster, Some(vmid)) => Self::Number(cluster.parse().ok()?, vmid.parse().ok()?),
+            ("operations", id, None) => Self::Operation(id.parse().ok()?),
+            _ => return None,
+        };
+        parts.next().is_none().then_some(page)
+    }
+}
+
+/// A page of ours that follows an operation to its end; another one that it followed before is let go. After the question before a
+/// deletion come the containers.
 pub fn with_operation(page: &str, operation: &str) -> String {
     let (path, query) = page.split_once('?').unwrap_or((page, ""));
+    let path = if matches!(Page::of(path), Some(Page::Delete(_))) { home() } else { path };
     let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("op="));
     let query: Vec<String> = kept.map(str::to_owned).chain([format!("op={}", encode(operation))]).collect();
     format!("{path}?{}", query.join("&"))
@@ -97,9 +167,24 @@ mod tests {
     }
 
     #[test]
+    fn every_link_to_a_page_leads_to_that_page() {
+        let id = "0190163d8694739baea5966c26f8ad91";
+        let (container, operation): (ContainerId, OperationId) = (id.parse().unwrap(), id.parse().unwrap());
+        let (cluster, vmid): (ClusterName, Vmid) = ("homelab".parse().unwrap(), "105".parse().unwrap());
+        assert_eq!(Page::of(&super::container(&container)), Some(Page::Container(container.clone())));
+        assert_eq!(Page::of(&delete(&container)), Some(Page::Delete(container)));
+        assert_eq!(Page::of(&super::operation(&operation)), Some(Page::Operation(operation)));
+        assert_eq!(Page::of(&number(&cluster, vmid)), Some(Page::Number(cluster, vmid)));
+        for none in ["/", "/containers", "/containers/105", "/operations/105/x", "/clusters/homelab/105/x", "containers"] {
+            assert_eq!(Page::of(none), None, "{none}");
+        }
+    }
+
+    #[test]
     fn a_page_follows_one_operation() {
         assert_eq!(with_operation("/", "a1"), "/?op=a1");
         assert_eq!(with_operation("/?tag=prod&op=a0", "a1"), "/?tag=prod&op=a1");
+        assert_eq!(with_operation("/containers/0190163d8694739baea5966c26f8ad91/delete", "a1"), "/?op=a1");
     }
 
     #[test]

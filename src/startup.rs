@@ -6,13 +6,19 @@ use crate::{
     auth::{page::SecondFactorPage, service::Realms},
     containers::inventory::Inventory,
     error::AppError,
-    operations::{probe::Probe, recovery, service::Operations},
+    operations::{
+        live::{ChangedOperations, LiveOperations},
+        probe::Probe,
+        recovery,
+        service::Operations,
+    },
     paths,
     server::{
         AppState, Visitor,
         assets::{AssetError, Assets},
         config::{ClusterConfig, Config},
         db::{Db, OpenError},
+        live::{keep_reading, stream},
         secrets::{Sealer, SecretError},
         session::{IDLE, Sessions},
         state::Cluster,
@@ -103,7 +109,10 @@ impl Application {
         let clusters = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
         let mut slices = Extensions::new();
         slices.insert(Realms::default());
-        slices.insert(Inventory::default());
+        let inventory = Inventory::default();
+        slices.insert(inventory.clone());
+        slices.insert(LiveOperations::new());
+        slices.insert(ChangedOperations { db: db.clone(), inventory });
         slices.insert(Operations::new(config.lifecycle.clone(), probe));
         let sessions = Sessions(db.clone());
         let secure = config.public_url.as_ref().is_some_and(|url| url.is_https());
@@ -126,6 +135,8 @@ impl Application {
         let db = self.db();
         let cleaner = tokio::spawn(clean_up(self.sessions));
         let operations = self.state.slice::<Operations>().clone();
+        let live = self.state.slice::<LiveOperations>().clone();
+        let reader = tokio::spawn(keep_reading(live.clone(), self.state.slice::<ChangedOperations>().clone()));
         let keeper = tokio::spawn(recovery::keep_on(self.state));
         // Without this every streamed page waits for a delayed acknowledgement.
         let listener = self.listener.tap_io(|stream| {
@@ -139,6 +150,7 @@ impl Application {
             stop.await;
             // who waits for the end of an operation hears now that it goes on
             told.tell_to_stop();
+            live.close();
             // the receiver is gone only where the server has ended already
             let _ = stopping.send(());
         });
@@ -158,6 +170,7 @@ impl Application {
         cleaner.abort();
         operations.stop(STOP_WITHIN).await;
         keeper.abort();
+        reader.abort();
         if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {
             tracing::warn!("the database still has queries under way; they are cut");
         }
@@ -174,7 +187,7 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
         .with_secure(secure)
         .with_expiry(Expiry::OnInactivity(IDLE));
     let identified = ServiceBuilder::new().layer(session).layer(from_fn_with_state(state.clone(), web::identify));
-    let functions = Router::new().route("/api/{function}", any(server_function)).layer(
+    let functions = Router::new().route(paths::live(), get(stream::<ChangedOperations>)).route("/api/{function}", any(server_function)).layer(
         ServiceBuilder::new()
             .layer(from_fn_with_state(state.clone(), web::same_origin))
             .layer(from_fn_with_state(state.clone(), web::answer))

@@ -6,6 +6,7 @@
 
 use super::model::{ContainerList, Status};
 use crate::{
+    operations::model::ContainerId,
     proxmox::ids::{ClusterName, UserId, Vmid},
     server::{
         Error,
@@ -65,6 +66,17 @@ impl Inventory {
             inventory.keep(own, fetch.await?);
             Ok(())
         })
+    }
+
+    /// Whether a user's last good list has this container, and is no older than `within`.
+    pub fn shows(&self, viewer: &Viewer, container: &ContainerId, within: Duration) -> bool {
+        let known = self.known();
+        let list = known.lists.get(viewer).map(|(list, _)| list);
+        let is_recent = |list: &&ContainerList| {
+            let now = time::OffsetDateTime::now_utc().unix_timestamp();
+            list.as_of.is_some_and(|as_of| now - as_of <= within.as_secs() as i64)
+        };
+        list.filter(is_recent).is_some_and(|list| list.rows.iter().any(|row| row.id == *container))
     }
 
     /// Keeps a good list.

@@ -11,6 +11,7 @@ cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
         pub mod identity;
         pub mod inventory;
+        pub mod page;
         pub mod service;
         pub mod store;
     }

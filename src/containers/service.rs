@@ -9,7 +9,7 @@ use super::{
 use crate::{
     auth,
     error::{AppError, Lock},
-    operations::model::ContainerId,
+    operations::{self, model::ContainerId},
     proxmox::{
         self, Cause, Client,
         client::TaskFilter,
@@ -44,8 +44,10 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
         Err(_) => Some(auth::service::too_slow(&context.cluster, "GET /cluster/resources", budget).into()),
     };
     let known = inventory.last_good(&viewer);
-    let nothing = ContainerList { rows: vec![], nodes: vec![], as_of: None, now: 0, trouble: None };
-    Ok(ContainerList { now: now(), trouble, ..known.unwrap_or(nothing) })
+    let nothing = ContainerList { rows: vec![], nodes: vec![], operations: vec![], as_of: None, now: 0, trouble: None };
+    let known = known.unwrap_or(nothing);
+    let operations = operations::service::list_current(context, &known.rows).await?;
+    Ok(ContainerList { operations, now: now(), trouble, ..known })
 }
 
 /// Asks Proxmox for everything that the list shows, in two calls.
@@ -91,7 +93,7 @@ fn container_list(resources: &[Resource], permissions: &Permissions, ids: &HashM
         resources.iter().filter(|r| r.kind == "node" && r.status != Some(RunState::Online)).filter_map(|r| r.node.as_ref()).collect();
     let rows = resources.iter().filter(|r| r.kind == "lxc").filter_map(|r| container_row(r, &offline, permissions, ids, now)).collect();
     let nodes = resources.iter().filter(|r| r.kind == "node").filter_map(node_row).collect();
-    let mut list = ContainerList { rows, nodes, as_of: Some(now), now, trouble: None };
+    let mut list = ContainerList { rows, nodes, operations: vec![], as_of: Some(now), now, trouble: None };
     list.sort();
     list
 }

@@ -1,78 +1,31 @@
 //! The list of containers.
 //!
-//! A row's state is kept by container, apart from the list and from any single action: two rows clicked at once both keep their end,
-//! and a list that is fetched anew changes figures, not rows.
+//! What a row says of an operation comes from the operation, which the list carries, in this tab as in any other; a list that is fetched
+//! anew changes figures, not rows.
 
 use super::{
-    api::{
-        DeleteContainer, RestartContainer, ShutdownContainer, StartContainer, StopContainer, delete_container, list_containers,
-        restart_container, shutdown_container, start_container, stop_container,
-    },
+    api::list_containers,
     model::{ContainerList, ContainerRow, NodeRow, Status, Usage, may},
 };
 use crate::{
     error::AppError,
-    operations::model::{Outcome, Verb},
-    proxmox::ids::{NodeName, Vmid},
+    operations::{
+        desk::{Desk, leave_if_signed_out},
+        model::{ContainerId, OperationState, OperationView, Verb},
+    },
+    paths,
+    proxmox::ids::NodeName,
     ui::{
         flash::take_flash,
         format,
         icons::{Glyph, Icon},
         parts::{ErrorNote, Meter, PageHead, Percent, Tag, figure_class},
-        toasts::Toasts,
         wire::{Loaded, load},
     },
 };
-use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
+use leptos::prelude::*;
 use leptos_meta::Title;
-use std::collections::HashMap;
-
-/// What was done to a row in this tab, and how it stands.
-#[derive(Debug, Clone, PartialEq)]
-enum Attempt {
-    /// It goes on.
-    UnderWay(Verb),
-    /// It ended with this status; the list does not say so yet.
-    Done {
-        /// What the container does now.
-        status: Status,
-        /// A list that still says otherwise was asked for before the end; the second one is right.
-        lists: u8,
-    },
-    /// The wait ended before the task, or the container does not follow yet.
-    StillRunning {
-        /// What goes on.
-        verb: Verb,
-        /// For how many more lists that is believed.
-        lists: u8,
-    },
-    /// It failed.
-    Failed(Verb, AppError),
-}
-
-/// For how many lists a verb that Proxmox goes on with is shown: about two minutes.
-const FOLLOWED: u8 = 12;
-
-impl Attempt {
-    /// Whether it still has something to say beside what a new list says of its container.
-    fn outlives(&mut self, row: Option<&ContainerRow>) -> bool {
-        let status = row.map(|row| row.status);
-        match self {
-            Self::UnderWay(_) => true,
-            // what somebody else has done since is the truth
-            Self::Failed(verb, _) => status != verb.goal(),
-            Self::StillRunning { verb, lists } => {
-                *lists = lists.saturating_sub(1);
-                status != verb.goal() && *lists > 0
-            }
-            Self::Done { status: end, lists } => {
-                let waits = status != Some(*end) && *lists > 0;
-                *lists = lists.saturating_sub(1);
-                waits
-            }
-        }
-    }
-}
+use leptos_router::hooks::use_query_map;
 
 /// Everything the rows need.
 #[derive(Clone, Copy)]
@@ -82,22 +35,15 @@ struct Page {
     good: RwSignal<Option<ContainerList>>,
     /// Why there is nothing newer.
     failed: RwSignal<Option<AppError>>,
-    attempts: RwSignal<HashMap<Vmid, Attempt>>,
-    toasts: Toasts,
+    desk: Desk,
 }
 
 /// `/`.
 #[component]
 pub fn ContainersPage() -> impl IntoView {
-    let list = load(|| (), |()| list_containers());
-    let page = Page {
-        list,
-        good: RwSignal::new(None),
-        failed: RwSignal::new(None),
-        attempts: RwSignal::new(HashMap::new()),
-        toasts: expect_context(),
-    };
-    keep_fresh(page);
+    let desk: Desk = expect_context();
+    let list = load(move || desk.news(), |_| list_containers());
+    let page = Page { list, good: RwSignal::new(None), failed: RwSignal::new(None), desk };
     view! {
         <Title text="Containers" />
         <PageHead title="Containers">
@@ -120,8 +66,6 @@ impl Page {
             Ok(list) if list.as_of.is_none() && self.good.with_untracked(Option::is_some) => self.fail(list.trouble),
             Ok(list) => {
                 self.fail(list.trouble.clone());
-                self.attempts
-                    .update(|attempts| attempts.retain(|vmid, attempt| attempt.outlives(list.rows.iter().find(|row| row.vmid == *vmid))));
                 self.good.set(Some(list));
             }
             Err(error) => {
@@ -139,50 +83,18 @@ impl Page {
         }
     }
 
-    fn row(self, vmid: Vmid) -> Option<ContainerRow> {
-        self.good.with(|list| list.as_ref()?.rows.iter().find(|row| row.vmid == vmid).cloned())
+    fn row(self, id: &ContainerId) -> Option<ContainerRow> {
+        self.good.with(|list| list.as_ref()?.rows.iter().find(|row| row.id == *id).cloned())
     }
 
-    /// Carries a verb out. A second click while one goes on does nothing.
-    fn act(self, verb: Verb, vmid: Vmid, name: String) {
-        if self.attempts.with_untracked(|a| matches!(a.get(&vmid), Some(Attempt::UnderWay(_)))) {
-            return;
-        }
-        let Some(id) = self.good.with_untracked(|list| list.as_ref()?.rows.iter().find(|row| row.vmid == vmid).map(|row| row.id.clone()))
-        else {
-            return;
-        };
-        self.attempts.update(|attempts| drop(attempts.insert(vmid, Attempt::UnderWay(verb))));
-        self.toasts.announce(format!("{name}: {}", verb.under_way()));
-        spawn_local(async move {
-            let end = match verb {
-                Verb::Start => start_container(id, None).await,
-                Verb::Shutdown => shutdown_container(id, None, None).await,
-                Verb::Stop => stop_container(id, None).await,
-                Verb::Restart => restart_container(id, None).await,
-                Verb::Delete => delete_container(id, name.clone()).await,
-            };
-            let attempt = match end {
-                Ok(Outcome::Done(report)) => {
-                    let with = if report.warnings { ", with warnings" } else { "" };
-                    let is = report.status_after.map_or("gone", word).to_ascii_lowercase();
-                    self.toasts.announce(format!("{name} is {is}{with}"));
-                    Attempt::Done { status: report.status_after.unwrap_or(Status::Unknown), lists: 1 }
-                }
-                Ok(Outcome::Running { .. }) => Attempt::StillRunning { verb, lists: FOLLOWED },
-                Err(AppError::SignedOut) => return leave_if_signed_out(&AppError::SignedOut),
-                Err(error) => {
-                    self.toasts.fail(format!("{} failed for {name}.", verb.label()), error.clone());
-                    Attempt::Failed(verb, error)
-                }
-            };
-            self.attempts.update(|attempts| drop(attempts.insert(vmid, attempt)));
-            self.list.refetch();
-        });
+    /// What is under way on a container, or has ended lately: the latest that is known.
+    fn operation(self, id: &ContainerId) -> Option<OperationView> {
+        self.good.with(|list| list.as_ref()?.operations.iter().filter(|o| o.container == *id).max_by(|a, b| a.id.cmp(&b.id)).cloned())
     }
 }
 
-fn word(status: Status) -> &'static str {
+/// A status in a word.
+pub fn word(status: Status) -> &'static str {
     match status {
         Status::Running => "Running",
         Status::Stopped => "Stopped",
@@ -190,7 +102,8 @@ fn word(status: Status) -> &'static str {
     }
 }
 
-fn glyph(status: Status) -> &'static str {
+/// The glyph of a status.
+pub fn glyph(status: Status) -> &'static str {
     match status {
         Status::Running => "running",
         Status::Stopped => "stopped",
@@ -229,12 +142,31 @@ fn Answer(page: Page) -> impl IntoView {
             None => "Nothing is known of its containers yet.".to_owned(),
         })
     });
+    // where a form without JavaScript has led back with its operation
+    let query = use_query_map();
+    let asked = Memo::new(move |_| query.with(|query| query.get("op")));
+    let outcome = move || {
+        let id = asked.get()?;
+        let (operation, now) = page.good.with(|list| {
+            let list = list.as_ref()?;
+            Some((list.operations.iter().find(|operation| operation.id.as_str() == id)?.clone(), list.now))
+        })?;
+        let lasts = operation.lasts(now);
+        Some(view! {
+            {operation.is_open().then(|| view! { <Refresh /> })}
+            <a class="banner" class:banner-bad=operation.error.is_some() href=paths::operation(&operation.id)>
+                <Glyph name=operation.glyph() />
+                <span class="min-w-0" role="status">{operation.sentence()} " · " {lasts}</span>
+                <span class="ml-auto text-link whitespace-nowrap">"Show operation"</span>
+            </a>
+        })
+    };
     let trouble = move || {
         page.failed.get().map(|error| {
             view! {
                 <div class="px-page pb-3 max-[860px]:pt-3">
                     <ErrorNote error more=age>
-                        <a class="a" href=crate::paths::home() rel="external">"Look again"</a>
+                        <a class="a" href=paths::home() rel="external">"Look again"</a>
                     </ErrorNote>
                 </div>
             }
@@ -250,7 +182,7 @@ fn Answer(page: Page) -> impl IntoView {
                         <code>"/vms"</code> ". Who administers the cluster can grant it under Permissions."
                     </p>
                     <div class="act">
-                        <a class="btn" href=crate::paths::home() rel="external">"Look again"</a>
+                        <a class="btn" href=paths::home() rel="external">"Look again"</a>
                     </div>
                 </div>
             }
@@ -259,6 +191,7 @@ fn Answer(page: Page) -> impl IntoView {
     let some = Memo::new(move |_| page.good.with(|list| list.as_ref().is_some_and(|list| !list.rows.is_empty())));
     view! {
         {flash}
+        {outcome}
         {trouble}
         {empty}
         <Show when=move || some.get()>
@@ -267,6 +200,12 @@ fn Answer(page: Page) -> impl IntoView {
         </Show>
     }
     .into_any()
+}
+
+/// Where there is no JavaScript, the page asks for itself again until the operation that it was led to has ended.
+#[component]
+pub fn Refresh() -> impl IntoView {
+    view! { <noscript inner_html="<meta http-equiv=\"refresh\" content=\"2\">"></noscript> }
 }
 
 /// The figures and the nodes above the list. The figures add up.
@@ -370,7 +309,7 @@ fn counted(page: Page, node: &NodeName) -> String {
 #[component]
 fn Table(page: Page) -> impl IntoView {
     let rows = Memo::new(move |_| {
-        page.good.with(|list| list.as_ref().map(|list| list.rows.iter().map(|row| row.vmid).collect::<Vec<_>>()).unwrap_or_default())
+        page.good.with(|list| list.as_ref().map(|list| list.rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>()).unwrap_or_default())
     });
     view! {
         <table class="ct">
@@ -400,67 +339,76 @@ fn Table(page: Page) -> impl IntoView {
                 </tr>
             </thead>
             <tbody>
-                <For each=move || rows.get() key=|vmid| *vmid children=move |vmid| view! { <Row page vmid /> } />
+                <For each=move || rows.get() key=|id| id.clone() children=move |id| view! { <Row page id /> } />
             </tbody>
         </table>
     }
     .into_any()
 }
 
-/// What a row shows: the list's row with what was done to it in this tab.
+/// What a row shows: the list's row, with what is under way on it.
 #[derive(Debug, Clone, PartialEq)]
 struct Shown {
     row: ContainerRow,
-    attempt: Option<Attempt>,
+    /// What was asked for in this tab and is not answered yet.
+    pending: Option<Verb>,
+    /// What is under way, or has ended lately.
+    operation: Option<OperationView>,
     now: i64,
 }
 
 impl Shown {
+    fn under_way(&self) -> Option<Verb> {
+        let open = self.operation.as_ref().filter(|operation| operation.is_open());
+        self.pending.or(open.map(|operation| operation.verb))
+    }
+
+    /// The last verb, where it did not end well and nobody has reached by now what it was for.
+    fn not_done(&self) -> Option<&OperationView> {
+        self.operation.as_ref().filter(|operation| {
+            !matches!(operation.state, OperationState::Open | OperationState::Succeeded) && operation.verb.goal() != Some(self.row.status)
+        })
+    }
+
     fn glyph(&self) -> &'static str {
-        match self.attempt {
-            Some(Attempt::UnderWay(_)) => "pending",
-            _ if self.row.template => "template",
-            _ => glyph(self.row.status),
+        match self.under_way() {
+            Some(_) => "pending",
+            None if self.row.template => "template",
+            None => glyph(self.row.status),
         }
     }
 
     fn word(&self) -> &'static str {
-        match self.attempt {
-            Some(Attempt::UnderWay(verb)) => verb.under_way(),
-            _ if self.row.template => "Template",
-            _ => word(self.row.status),
+        match self.under_way() {
+            Some(verb) => verb.under_way(),
+            None if self.row.template => "Template",
+            None => word(self.row.status),
         }
     }
 
     /// The class of the status word.
     fn tone(&self) -> &'static str {
-        match self.attempt {
-            Some(Attempt::UnderWay(_)) => "w-pending",
-            _ => "text-ink-2",
-        }
+        if self.under_way().is_some() { "w-pending" } else { "text-ink-2" }
     }
 
     /// Why a verb is not allowed now.
     fn refusal(&self, verb: Verb) -> Option<String> {
-        match &self.attempt {
-            Some(Attempt::UnderWay(going)) => Some(format!("{} Allowed again when that ends.", going.under_way())),
+        match (self.pending, &self.operation) {
+            (_, Some(operation)) if operation.is_open() => Some(operation.in_the_way(self.now)),
+            (Some(going), _) => Some(format!("{} Allowed again when that ends.", going.under_way())),
             _ => may(verb, &self.row).err().map(super::model::Refusal::sentence),
         }
     }
 }
 
 #[component]
-fn Row(page: Page, vmid: Vmid) -> impl IntoView {
+fn Row(page: Page, id: ContainerId) -> impl IntoView {
     // None only in the moment in which the row leaves the list
+    let of_row = id.clone();
     let shown = Memo::new(move |_| {
-        let mut row = page.row(vmid)?;
-        let attempt = page.attempts.with(|attempts| attempts.get(&vmid).cloned());
-        if let Some(Attempt::Done { status, .. }) = attempt {
-            row.status = status;
-            row.usage = row.usage.filter(|_| status == Status::Running);
-        }
+        let row = page.row(&of_row)?;
         let now = page.good.with(|list| list.as_ref().map_or(0, |list| list.now));
-        Some(Shown { row, attempt, now })
+        Some(Shown { row, pending: page.desk.pending(&of_row), operation: page.operation(&of_row), now })
     });
     let of = move |read: fn(&Shown) -> String| move || shown.with(|s| s.as_ref().map(read).unwrap_or_default());
     let name = Memo::new(move |_| of(|s| s.row.name.clone())());
@@ -469,12 +417,12 @@ fn Row(page: Page, vmid: Vmid) -> impl IntoView {
     let tags = Memo::new(move |_| shown.with(|s| s.as_ref().map(|s| s.row.tags.clone()).unwrap_or_default()));
     let glyph = Signal::derive(move || shown.with(|s| s.as_ref().map_or("unknown", Shown::glyph)));
     view! {
-        <tr class:away=move || page.failed.with(Option::is_some) || shown.with(|s| s.as_ref().is_some_and(|s| !s.row.node_online)) data-vmid=vmid.to_string()>
+        <tr class:away=move || page.failed.with(Option::is_some) || shown.with(|s| s.as_ref().is_some_and(|s| !s.row.node_online))>
             <td class="c-name">
                 <span class="flex items-center gap-2.5 min-w-0">
                     <Glyph name=glyph />
                     <span class="min-w-0 flex-1">
-                        <span class="name block truncate leading-4" title=move || name.get()>{move || name.get()}</span>
+                        <a class="name block truncate leading-4" href=paths::container(&id) title=move || name.get()>{move || name.get()}</a>
                         <span class="sub c-subm">{of(|s| format!("{} · {} · ", s.row.vmid, s.row.node))} <Brief shown /></span>
                     </span>
                 </span>
@@ -485,7 +433,7 @@ fn Row(page: Page, vmid: Vmid) -> impl IntoView {
                     <SecondLine shown />
                 </span>
             </td>
-            <td class="num c-id text-ink-2">{vmid.to_string()}</td>
+            <td class="num c-id text-ink-2">{of(|s| s.row.vmid.to_string())}</td>
             <td class="c-node text-ink-2">{of(|s| s.row.node.to_string())}</td>
             <td class="c-tags">
                 <span class="flex gap-1">{move || tags.get().into_iter().map(|text| view! { <Tag text /> }).collect_view()}</span>
@@ -493,7 +441,7 @@ fn Row(page: Page, vmid: Vmid) -> impl IntoView {
             <td class="c-cpu"><Cpu usage /></td>
             <td class="c-mem"><Memory usage /></td>
             <td class="num c-up text-ink-2">{uptime}</td>
-            <td class="c-verbs"><Verbs page vmid name shown /></td>
+            <td class="c-verbs"><Verbs id name shown /></td>
         </tr>
     }
     .into_any()
@@ -510,9 +458,9 @@ fn Brief(shown: Memo<Option<Shown>>) -> impl IntoView {
     let brief = Memo::new(move |_| {
         shown.with(|s| {
             let Some(s) = s else { return Default::default() };
-            match (&s.attempt, s.row.lock) {
-                (Some(Attempt::Failed(verb, _)), _) => ("w-error", format!("{} failed", verb.label())),
-                (None, Some(lock)) => ("w-lock", format!("Locked: {}", lock.word())),
+            match (s.under_way(), s.not_done(), s.row.lock) {
+                (None, Some(operation), _) => ("w-error", operation.verb.not_done(operation.state)),
+                (None, None, Some(lock)) => ("w-lock", format!("Locked: {}", lock.word())),
                 _ => (s.tone(), s.word().to_owned()),
             }
         })
@@ -520,23 +468,27 @@ fn Brief(shown: Memo<Option<Shown>>) -> impl IntoView {
     view! { <span class=move || brief.get().0>{move || brief.get().1}</span> }
 }
 
-/// What there is to say beside the status: an action that failed, a lock, a node that is away.
+/// What there is to say beside the status: by whom something is under way, what failed, a lock, a node that is away.
 #[component]
 fn SecondLine(shown: Memo<Option<Shown>>) -> impl IntoView {
     move || {
         shown.with(|s| {
             let s = s.as_ref()?;
-            Some(match (&s.attempt, s.row.lock) {
-                (Some(Attempt::UnderWay(_)), _) => return None,
-                (Some(Attempt::Failed(verb, error)), _) => {
-                    let reference = error.incident().map(|n| format!(" · {n}")).unwrap_or_default();
-                    view! { <span class="sub w-error" title=error.to_string()>{format!("{} failed{reference}", verb.label())}</span> }
-                        .into_any()
+            let line = |class, operation: &OperationView, text: String, more: String| {
+                view! { <a class=class href=paths::operation(&operation.id) title=more>{text}</a> }.into_any()
+            };
+            Some(match (s.under_way(), &s.operation, s.not_done(), s.row.lock) {
+                (Some(_), Some(operation), ..) if operation.is_open() => {
+                    line("sub", operation, format!("{} · {}", operation.actor, operation.lasts(s.now)), operation.sentence())
                 }
-                (Some(Attempt::StillRunning { verb, .. }), _) => {
-                    view! { <span class="sub w-pending">{format!("{} · still going on at Proxmox", verb.under_way())}</span> }.into_any()
+                (Some(_), ..) => return None,
+                (None, _, Some(operation), _) => {
+                    let error = operation.error.as_ref();
+                    let reference = error.and_then(AppError::incident).map(|n| format!(" · {n}")).unwrap_or_default();
+                    let text = format!("{}{reference}", operation.verb.not_done(operation.state));
+                    line("sub w-error", operation, text, error.map(ToString::to_string).unwrap_or_default())
                 }
-                (_, Some(lock)) => view! {
+                (None, _, None, Some(lock)) => view! {
                     <span class="sub w-lock flex items-center gap-1">
                         <Glyph name="lock" class="!w-2.5 !h-2.5" />
                         {format!("Locked: {}", lock.word())}
@@ -595,108 +547,114 @@ fn Nothing() -> impl IntoView {
 
 /// The verbs of a row: real buttons of a real form, at the same place in every row, disabled with the reason.
 #[component]
-fn Verbs(page: Page, vmid: Vmid, name: Memo<String>, shown: Memo<Option<Shown>>) -> impl IntoView {
-    let form = format!("form-{vmid}");
-    let menu = format!("menu-{vmid}");
+fn Verbs(id: ContainerId, name: Memo<String>, shown: Memo<Option<Shown>>) -> impl IntoView {
+    let form = format!("form-{id}");
+    let menu = format!("menu-{id}");
     let refusal = move |verb| Signal::derive(move || shown.with(|s| s.as_ref().and_then(|s| s.refusal(verb))));
-    let press = |verb, refused: Signal<Option<String>>| {
-        let menu = menu.clone();
-        move |event: leptos::ev::MouseEvent| {
-            event.prevent_default();
-            if refused.get_untracked().is_none() {
-                close(&menu);
-                page.act(verb, vmid, name.get_untracked());
-            }
-        }
-    };
-    let small = |verb: Verb, icon| {
+    let small = |verb: Verb| {
         let refused = refusal(verb);
         view! {
             <button
                 type="submit"
                 class="vb w-only"
                 form=form.clone()
-                formaction=action(verb)
+                formaction=verb.action()
                 aria-label=move || format!("{} {}", verb.label(), name.get())
                 aria-disabled=move || refused.get().is_some().to_string()
                 title=move || refused.get().unwrap_or_else(|| format!("{} {}", verb.label(), name.get()))
-                on:click=press(verb, refused)
             >
-                <Icon name=icon class="i-sm" />
+                <Icon name=verb.icon() class="i-sm" />
             </button>
-        }
-    };
-    let item = |verb: Verb, icon| {
-        let refused = refusal(verb);
-        view! {
-            <button
-                type="submit"
-                class="mi"
-                form=form.clone()
-                formaction=action(verb)
-                aria-disabled=move || refused.get().is_some().to_string()
-                on:click=press(verb, refused)
-            >
-                <Icon name=icon />
-                <span>{verb.label()}</span>
-                <span class="why">{move || refused.get()}</span>
-            </button>
-        }
-    };
-    let stop = {
-        let refused = refusal(Verb::Stop);
-        view! {
-            <details class="mi-ask">
-                <summary class="mi" aria-disabled=move || refused.get().is_some().to_string()>
-                    <Icon name="square" />
-                    <span>"Stop…"</span>
-                    <span class="why">{move || refused.get()}</span>
-                </summary>
-                <div class="ask">
-                    <p>"Stops it at once, like pulling the plug. What is not written to disk is lost."</p>
-                    <button
-                        type="submit"
-                        class="btn btn-error btn-sm"
-                        form=form.clone()
-                        formaction=action(Verb::Stop)
-                        aria-disabled=move || refused.get().is_some().to_string()
-                        on:click=press(Verb::Stop, refused)
-                    >
-                        {move || format!("Stop {}", name.get())}
-                    </button>
-                </div>
-            </details>
         }
     };
     view! {
-        <form id=form.clone() method="post" action=action(Verb::Start)>
-            <input type="hidden" name="id" value=move || shown.with(|s| s.as_ref().map(|s| s.row.id.to_string())) />
+        <form id=form.clone() method="post" action=Verb::Start.action() data-name=move || name.get()>
+            <input type="hidden" name="id" value=id.to_string() />
         </form>
         <span class="verbs">
-            {small(Verb::Start, "play")}
-            {small(Verb::Shutdown, "power")}
+            {[Verb::Start, Verb::Shutdown, Verb::Restart].map(small)}
             <button type="button" class="vb" popovertarget=menu.clone() aria-label=move || format!("More for {}", name.get())>
                 <Icon name="ellipsis" class="i-sm" />
             </button>
         </span>
         <div class="pop mn" id=menu.clone() popover="auto" role="group" aria-label=move || format!("Actions for {}", name.get())>
-            {item(Verb::Start, "play")}
-            {item(Verb::Shutdown, "power")}
-            <hr />
-            {stop}
+            <MenuItems id name=name.into() form=form.clone() refusal />
         </div>
     }
     .into_any()
 }
 
-fn action(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Start => StartContainer::PATH,
-        Verb::Shutdown => ShutdownContainer::PATH,
-        Verb::Stop => StopContainer::PATH,
-        Verb::Restart => RestartContainer::PATH,
-        Verb::Delete => DeleteContainer::PATH,
+/// All verbs, in a menu. What can lose data asks first: a stop in the menu itself, a deletion on a page of its own.
+#[component]
+pub fn MenuItems<F>(
+    /// Of which container.
+    id: ContainerId,
+    /// Its name.
+    name: Signal<String>,
+    /// The form that the buttons submit.
+    form: String,
+    /// Why a verb is not allowed now.
+    refusal: F,
+) -> impl IntoView
+where
+    F: Fn(Verb) -> Signal<Option<String>> + Clone + 'static,
+{
+    let item = |verb: Verb, words: &'static str, why_else: &'static str| {
+        let refused = refusal(verb);
+        // only a shutdown has two
+        let graceful = (!why_else.is_empty()).then_some("graceful_only");
+        view! {
+            <button
+                type="submit"
+                class="mi"
+                form=form.clone()
+                formaction=verb.action()
+                name=graceful
+                value=graceful.map(|_| "true")
+                aria-disabled=move || refused.get().is_some().to_string()
+            >
+                <Icon name=verb.icon() />
+                <span>{words}</span>
+                <span class="why">{move || refused.get().unwrap_or_else(|| why_else.to_owned())}</span>
+            </button>
+        }
+    };
+    let stop = refusal(Verb::Stop);
+    let delete = refusal(Verb::Delete);
+    let question = paths::delete(&id);
+    view! {
+        {item(Verb::Start, "Start", "")}
+        {item(Verb::Shutdown, "Shut down", "")}
+        {item(Verb::Shutdown, "Shut down, never stop hard", "Keeps running if it does not listen.")}
+        {item(Verb::Restart, "Restart", "")}
+        <hr />
+        <details class="mi-ask">
+            <summary class="mi" aria-disabled=move || stop.get().is_some().to_string()>
+                <Icon name="square" />
+                <span>"Stop…"</span>
+                <span class="why">{move || stop.get()}</span>
+            </summary>
+            <div class="ask">
+                <p>"Stops it at once, like pulling the plug. What is not written to disk is lost."</p>
+                <button
+                    type="submit"
+                    class="btn btn-error btn-sm"
+                    form=form.clone()
+                    formaction=Verb::Stop.action()
+                    aria-disabled=move || stop.get().is_some().to_string()
+                >
+                    {move || format!("Stop {}", name.get())}
+                </button>
+            </div>
+        </details>
+        // where it is not allowed, the page says so too
+        <a class="mi" href=question aria-disabled=move || delete.get().is_some().to_string()>
+            <Icon name="trash-2" />
+            <span>"Delete…"</span>
+            <span class="why">{move || delete.get()}</span>
+        </a>
     }
+    .into_any()
 }
 
 /// Rows to come, in their true height.
@@ -706,45 +664,5 @@ fn Skeleton() -> impl IntoView {
         <div class="skeleton" aria-hidden="true">
             {(0..12).map(|_| view! { <div><span class="sk"></span><span class="sk"></span><span class="sk"></span></div> }).collect_view()}
         </div>
-    }
-}
-
-cfg_if::cfg_if! {
-    if #[cfg(feature = "hydrate")] {
-        use crate::{paths, ui::browser};
-        use std::time::Duration;
-
-        /// Proxmox refreshes its own figures about every ten seconds.
-        const BEAT: Duration = Duration::from_secs(10);
-
-        /// Asks again on every beat, as long as somebody looks.
-        fn keep_fresh(page: Page) {
-            let beat = set_interval_with_handle(
-                move || {
-                    if browser::is_visible() {
-                        page.list.refetch();
-                    }
-                },
-                BEAT,
-            );
-            if let Ok(beat) = beat {
-                on_cleanup(move || beat.clear());
-            }
-        }
-
-        fn close(menu: &str) {
-            browser::close_popover(menu);
-        }
-
-        /// The session has ended: on to the sign-in form, which leads back here.
-        fn leave_if_signed_out(error: &AppError) {
-            if *error == AppError::SignedOut {
-                browser::leave_for(&paths::login_then(&browser::here()));
-            }
-        }
-    } else {
-        fn keep_fresh(_: Page) {}
-        fn close(_: &str) {}
-        fn leave_if_signed_out(_: &AppError) {}
     }
 }

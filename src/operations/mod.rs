@@ -4,15 +4,19 @@
 //! What this slice is not for: which containers there are, and what anybody may do to them.
 
 pub mod api;
+pub mod desk;
 pub mod model;
+mod words;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
+        pub mod live;
         pub mod probe;
         pub mod recovery;
         pub mod rules;
         pub mod runner;
         pub mod service;
         pub mod store;
+        pub mod view;
     }
 }

@@ -167,6 +167,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Which operation it is about.
+    pub fn operation(&self) -> &OperationId {
+        match self {
+            Self::Done(report) => &report.operation,
+            Self::Running { operation } => operation,
+        }
+    }
+}
+
 /// How an operation ended that ended well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {

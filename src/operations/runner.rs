@@ -5,6 +5,7 @@
 //! process leaves undone, [`super::recovery`] takes up.
 
 use super::{
+    live::LiveOperations,
     model::{Call, Manner, OperationState, Report, Stage, Verb},
     probe::StepKind,
     rules::{self, End, Live, Next},
@@ -215,6 +216,7 @@ impl Runner {
         let work = store::set_upid(self.state.db(), self.held(), &upid);
         let kept = self.service.probe().around(StepKind::Accept, Some(call), work).await.map_err(|e| Error::Db("keep a task's name", e))?;
         must_hold(kept)?;
+        self.state.slice::<LiveOperations>().nudge();
         if !self.row.upids.0.contains(&upid) {
             self.row.upids.0.push(upid.clone());
         }
@@ -600,6 +602,7 @@ impl Runner {
         if let Some(status) = end.after {
             self.state.slice::<Inventory>().note_exact(&self.row.cluster, self.row.vmid, status);
         }
+        self.state.slice::<LiveOperations>().nudge();
         Ok(())
     }
 

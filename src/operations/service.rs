@@ -4,6 +4,7 @@
 //! rule. Then lease, operation and the intent of its first call are committed at once, and a [`Runner`] goes on, whoever waits.
 
 use super::{
+    live::LiveOperations,
     model::{Choice, ContainerId, OperationId, OperationState, OperationView, Outcome, Paged, Report, Verb},
     probe::{Probe, StepKind},
     rules::{self, Live},
@@ -15,7 +16,7 @@ use crate::{
     containers::{
         identity::{self, Fingerprint, Verdict},
         inventory::Inventory,
-        model::Status,
+        model::{ContainerRow, Status},
         service as containers,
         store::{self as container_store, StoredContainerRow},
     },
@@ -149,14 +150,13 @@ pub async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice
     // whoever asked may go away in the middle; what was begun is written down all the same
     let work = async move { Attempt { context, verb, choice }.begin(&id).await };
     let (operation, end) = tokio::spawn(work.instrument(span)).await??;
+    // a form leads to where its end is told
+    crate::server::handle::tell_of_operation(operation.as_str());
     match tokio::time::timeout(service.lifecycle().answer_within, end).await {
         Ok(Ok(Ok(report))) => Ok(Outcome::Done(report)),
         Ok(Ok(Err(error))) => Err(Error::Answer(error)),
         // it goes on, here or at whoever takes it up
-        Ok(Err(_)) | Err(_) => {
-            crate::server::handle::tell_of_operation(operation.as_str());
-            Ok(Outcome::Running { operation })
-        }
+        Ok(Err(_)) | Err(_) => Ok(Outcome::Running { operation }),
     }
 }
 
@@ -360,7 +360,7 @@ impl Attempt {
         let leased = Instant::now();
         let work = store::claim(context.state.db(), &new, &terms);
         match service.probe().around(StepKind::Claim, None, work).await.map_err(|e| Error::Db("begin an operation", e))? {
-            Claim::Taken => {}
+            Claim::Taken => context.state.slice::<LiveOperations>().nudge(),
             Claim::Busy(busy) => {
                 tracing::info!(by = %busy.actor, verb = %busy.verb, "busy");
                 return Err(Error::Answer(busy_with(&row, &busy)));
@@ -498,8 +498,13 @@ async fn may_audit(context: &Context, client: &Client, vmid: Vmid) -> Result<boo
     Ok(containers::holds(&permissions, &format!("/vms/{vmid}"), "VM.Audit"))
 }
 
-/// An operation, for who may audit its container now. One whose end is unknown is settled where this user can see it.
+/// An operation, for who may audit its container now.
 pub async fn get_operation(context: &Context, id: &OperationId) -> Result<OperationView, Error> {
+    Ok(read_operation(context, id).await?.into())
+}
+
+/// The same with everything that its page shows. One whose end is unknown is settled where this user can see it.
+pub async fn read_operation(context: &Context, id: &OperationId) -> Result<OperationRow, Error> {
     let read = async || store::get_operation(context.state.db(), id).await.map_err(|e| Error::Db("read an operation", e));
     let row = read().await?.filter(|row| row.cluster == context.cluster.name).ok_or(Error::Answer(AppError::NoSuchOperation))?;
     let client = auth::service::create_proxmox_client_from_session(context).await?;
@@ -508,13 +513,13 @@ pub async fn get_operation(context: &Context, id: &OperationId) -> Result<Operat
     }
     if row.state == OperationState::Unknown {
         super::recovery::settle(context, &client, row.clone()).await?;
-        return Ok(read().await?.unwrap_or(row).into());
+        return Ok(read().await?.unwrap_or(row));
     }
-    Ok(row.into())
+    Ok(row)
 }
 
 /// Whose number a container's row has or had, for who may audit it now. What is said about a container outlives its row.
-async fn audited(context: &Context, id: &ContainerId) -> Result<(), Error> {
+pub async fn audited(context: &Context, id: &ContainerId) -> Result<Vmid, Error> {
     let db = context.state.db();
     let no_such = || Error::Answer(AppError::NoSuchContainer);
     let row = container_store::get_container_by_id(db, id).await.map_err(|e| Error::Db("read a container", e))?;
@@ -530,8 +535,29 @@ async fn audited(context: &Context, id: &ContainerId) -> Result<(), Error> {
         return Err(no_such());
     }
     let client = auth::service::create_proxmox_client_from_session(context).await?;
-    if may_audit(context, &client, vmid).await? { Ok(()) } else { Err(no_such()) }
+    if may_audit(context, &client, vmid).await? { Ok(vmid) } else { Err(no_such()) }
 }
+
+/// Whether the user may audit this number on their cluster now.
+pub async fn audited_number(context: &Context, vmid: Vmid) -> Result<(), Error> {
+    let client = auth::service::create_proxmox_client_from_session(context).await?;
+    if may_audit(context, &client, vmid).await? { Ok(()) } else { Err(Error::Answer(AppError::NoSuchContainer)) }
+}
+
+/// What is under way on the containers of a list, and what has ended lately, for whoever may see that list. A deletion is told to who
+/// asked for it, although its container is in no list any more.
+pub async fn list_current(context: &Context, rows: &[ContainerRow]) -> Result<Vec<OperationView>, Error> {
+    let visible: HashSet<&ContainerId> = rows.iter().map(|row| &row.id).collect();
+    let current = store::list_current(context.state.db(), &context.cluster.name, SPEAKS_FOR, SPEAKS_FOR_GOOD).await;
+    let current = current.map_err(|e| Error::Db("read the operations under way", e))?;
+    let shown = |row: &OperationRow| visible.contains(&row.container_id) || row.verb == Verb::Delete && row.actor == context.user;
+    Ok(current.into_iter().filter(shown).map(Into::into).collect())
+}
+
+/// For how long a bad end stands beside its container in the list.
+const SPEAKS_FOR: Duration = Duration::from_secs(60 * 60);
+/// For how long a good one can be told to who comes back for it.
+const SPEAKS_FOR_GOOD: Duration = Duration::from_secs(60);
 
 /// The operations of a container, the newest first.
 pub async fn list_operations(context: &Context, id: &ContainerId, before: Option<&OperationId>) -> Result<Paged<OperationView>, Error> {

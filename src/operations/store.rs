@@ -13,7 +13,7 @@ use crate::{
     events::store::{NEWEST, NewEventRow, insert_event},
     proxmox::ids::{ClusterName, NodeName, Upid, UserId, Vmid},
     server::{
-        db::{Db, JsonText, Page, both, millis, text_columns, within},
+        db::{Db, JsonText, Page, both, list, listed, millis, text_columns, within},
         ids::new_id,
         lease::{self, Holder, LeaseRow},
     },
@@ -424,6 +424,29 @@ pub async fn finish(db: &Db, held: Held<'_>, end: &FinishRow) -> sqlx::Result<bo
 pub async fn get_operation(db: &Db, id: &OperationId) -> sqlx::Result<Option<OperationRow>> {
     let sql = concat!("SELECT ", operation_columns!(), " FROM operations o WHERE o.id = $1");
     both!(db, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)
+}
+
+/// Some operations, in no order. For the page of a container, whose events name them.
+pub async fn get_operations(db: &Db, ids: &[&OperationId]) -> sqlx::Result<Vec<OperationRow>> {
+    let sql = db.pick(listed!(concat!("SELECT ", operation_columns!(), " FROM operations o WHERE o.id IN "), "$1", ""));
+    both!(db, |pool| sqlx::query_as(sql).bind(list(ids)).fetch_all(pool).await)
+}
+
+/// What is said of a cluster's operations in the list of its containers: those that are open, and of each container the latest one where
+/// it ended badly within `bad`, or well within `good`.
+pub async fn list_current(db: &Db, cluster: &ClusterName, bad: Duration, good: Duration) -> sqlx::Result<Vec<OperationRow>> {
+    // the open ones by their own index, the others by the index of changes; both are as few as what happens
+    let sql = concat!(
+        "SELECT ",
+        operation_columns!(),
+        " FROM operations o WHERE o.state = 'open' AND o.cluster = $1
+          UNION ALL SELECT ",
+        operation_columns!(),
+        " FROM operations o WHERE o.updated_at >= (SELECT now_ms FROM clock) - $2 AND o.cluster = $1 AND o.state <> 'open'
+             AND (o.state <> 'succeeded' OR o.updated_at >= (SELECT now_ms FROM clock) - $3)
+             AND NOT EXISTS (SELECT 1 FROM operations n WHERE n.container_id = o.container_id AND n.id > o.id)"
+    );
+    both!(db, |pool| sqlx::query_as(sql).bind(cluster).bind(millis(bad)).bind(millis(good)).fetch_all(pool).await)
 }
 
 /// Every open operation with its lease, the oldest first. For recovery, at the start and on every beat.

@@ -60,9 +60,9 @@ fn lead_to_sign_in() {
     }
 }
 
-/// An operation goes on beyond this answer: a form leads to the page that follows it.
+/// There is an operation behind this answer: a form leads to the page that follows it.
 pub fn tell_of_operation(id: &str) {
     if let (Some(response), Ok(id)) = (use_context::<leptos_axum::ResponseOptions>(), HeaderValue::from_str(id)) {
-        response.insert_header(HeaderName::from_static(super::web::GOES_ON), id);
+        response.insert_header(HeaderName::from_static(super::web::OPERATION), id);
     }
 }

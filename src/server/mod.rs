@@ -12,6 +12,7 @@ pub mod flight;
 pub mod handle;
 pub mod ids;
 pub mod lease;
+pub mod live;
 pub mod secrets;
 pub mod session;
 pub mod state;

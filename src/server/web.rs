@@ -113,8 +113,8 @@ async fn who(state: &AppState, session: &Session) -> Result<Option<SignedIn>, Er
     Ok(Some(known))
 }
 
-/// The header in which a server function tells this layer of an operation that goes on.
-pub const GOES_ON: &str = "berth-operation";
+/// The header in which a server function tells this layer of the operation behind its answer.
+pub const OPERATION: &str = "berth-operation";
 
 /// Gives the answer of a server function the form that was asked for: to a program a status and JSON, to a browser's plain form a
 /// redirect, with a [`Flash`] where it failed. Also the only reader of such a request's body, within [`MOST_BODY`].
@@ -177,11 +177,11 @@ async fn failure(response: Response) -> Result<Response, AppError> {
     Err(error)
 }
 
-/// A good answer for a form: on to where the function sends it, or back, where an operation that goes on is told of.
+/// A good answer for a form: on to where the function sends it, or back, where the operation behind it is told of.
 fn redirected(response: Response, back: &str) -> Response {
     let (parts, _) = response.into_parts();
     let text = |name| parts.headers.get(name).and_then(|v| v.to_str().ok());
-    let back = text(GOES_ON).map_or_else(|| back.to_owned(), |operation| paths::with_operation(back, operation));
+    let back = text(OPERATION).map_or_else(|| back.to_owned(), |operation| paths::with_operation(back, operation));
     let to = text(header::LOCATION.as_str()).map_or(back, str::to_owned);
     let mut redirect = see_other(&to);
     for cookie in parts.headers.get_all(header::SET_COOKIE) {

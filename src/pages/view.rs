@@ -1,0 +1,89 @@
+//! A page that the server renders, in its place.
+
+use super::api::get_page;
+use crate::{
+    operations::desk::{Desk, leave_if_signed_out},
+    ui::{parts::ErrorNote, wire::load},
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_location;
+
+/// Every address that is no other page's.
+#[component]
+pub fn ServerPage() -> impl IntoView {
+    let desk: Desk = expect_context();
+    let location = use_location();
+    let address = Memo::new(move |_| location.pathname.get() + &location.search.with(|search| if search.is_empty() { String::new() } else { format!("?{search}") }));
+    let page = load(move || (address.get(), desk.news()), |(address, _)| get_page(address));
+    let good = RwSignal::new(None);
+    let failed = RwSignal::new(None);
+    let take = move |answer| match answer {
+        Ok(answer) => {
+            failed.set(None);
+            good.set(Some(answer));
+        }
+        // what is on screen is better
+        Err(error) => {
+            leave_if_signed_out(&error);
+            failed.set(good.with_untracked(Option::is_none).then_some(error));
+        }
+    };
+    let title = Memo::new(move |_| good.with(|page: &Option<super::model::RenderedPage>| page.as_ref().map(|page| page.title.clone()).unwrap_or_default()));
+    let html = Memo::new(move |_| good.with(|page| page.as_ref().map(|page| page.html.clone()).unwrap_or_default()));
+    let content = NodeRef::<leptos::html::Div>::new();
+    keep_in_place(content, html);
+    hurry(desk, Signal::derive(move || good.with(|page| page.as_ref().is_some_and(|page| page.is_under_way))));
+    view! {
+        <Title text=move || title.get() />
+        <Transition>
+            // taken in first, so that what stands below is there in the same rendering
+            {move || page.get().map(take)}
+            {move || failed.get().map(|error| view! { <div class="p-6"><ErrorNote error /></div> })}
+            <div node_ref=content inner_html=html.get_untracked()></div>
+        </Transition>
+    }
+    .into_any()
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "hydrate")] {
+        use crate::ui::browser;
+        use std::time::Duration;
+
+        /// How often a page asks for itself on which something is under way.
+        const SOON: Duration = Duration::from_secs(2);
+
+        /// Shows what is new in the same element.
+        fn keep_in_place(content: NodeRef<leptos::html::Div>, html: Memo<String>) {
+            Effect::new(move |shown: Option<String>| {
+                let html = html.get();
+                match content.get() {
+                    // the first one has come with the element
+                    Some(element) if shown.as_ref().is_some_and(|shown| *shown != html) && !browser::replace_content(&element, &html) => {
+                        shown.unwrap_or_default()
+                    }
+                    _ => html,
+                }
+            });
+        }
+
+        /// Asks again soon while something is under way.
+        fn hurry(desk: Desk, is_under_way: Signal<bool>) {
+            let again = set_interval_with_handle(
+                move || {
+                    if is_under_way.get_untracked() && browser::is_visible() {
+                        desk.look_again();
+                    }
+                },
+                SOON,
+            );
+            if let Ok(again) = again {
+                on_cleanup(move || again.clear());
+            }
+        }
+    } else {
+        fn keep_in_place(_: NodeRef<leptos::html::Div>, _: Memo<String>) {}
+        fn hurry(_: Desk, _: Signal<bool>) {}
+    }
+}
