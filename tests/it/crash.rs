@@ -177,17 +177,27 @@ fn setup(way: Way) -> Setup {
     setup
 }
 
+/// In the environment of a process that is not to die, but to work: with the times of production.
+const PATIENT: &str = "BERTH_TEST_PATIENT";
+
 fn limits() -> Limits {
+    if std::env::var_os(PATIENT).is_some() {
+        return Limits::default();
+    }
     Limits { quick: Duration::from_secs(3), blocking: Duration::from_secs(3), ..Limits::default() }
 }
 
 fn lifecycle(way: Way) -> Lifecycle {
+    if std::env::var_os(PATIENT).is_some() {
+        return Lifecycle { answer_within: Duration::from_secs(60), ..Lifecycle::default() };
+    }
     let late = way == Way::ShutdownBeyondOurTime;
     Lifecycle {
         // the abort comes when less is left of the lease than a call may take, and long before Proxmox stops it after 1.5 s
         shutdown_wait: if late { Duration::from_millis(600) } else { Duration::from_secs(60) },
         lease: Duration::from_millis(3_500),
         beat: Duration::from_millis(100),
+        answer_within: Duration::from_secs(60),
         ..Lifecycle::default()
     }
 }
@@ -233,6 +243,25 @@ async fn the_process_that_is_killed() {
     std::future::pending::<()>().await;
 }
 
+/// Another Berth on the same PostgreSQL, in a process of its own.
+pub struct Replica(Victim);
+
+impl Replica {
+    /// Its address too.
+    pub async fn start(app: &TestApp) -> (Self, String) {
+        // a step that no verb on a container that is still the same passes
+        let mut victim = Victim::start_with(app, Way::Start, Point { step: StepKind::Retire, call: None, side: Side::Before }, true);
+        let url = victim.says(LISTENS).await;
+        (Self(victim), url)
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
 /// A process that will be killed.
 struct Victim {
     child: Child,
@@ -241,6 +270,10 @@ struct Victim {
 
 impl Victim {
     fn start(app: &TestApp, way: Way, point: Point) -> Self {
+        Self::start_with(app, way, point, false)
+    }
+
+    fn start_with(app: &TestApp, way: Way, point: Point, is_patient: bool) -> Self {
         let config = &app.config;
         let Address { host, port, trust } = &config.clusters[0].addresses[0];
         let berth::proxmox::tls::Trust::Pinned(fingerprint) = trust else { panic!("a pinned certificate") };
@@ -248,7 +281,11 @@ impl Victim {
         let database = config.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
         let message =
             format!("{}\n{}\n{database}\n{host}\n{port}\n{fingerprint}\n{way}\n{point:?}", config.data_dir.display(), config.key_file.display());
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if is_patient {
+            command.env(PATIENT, "1");
+        }
+        let mut child = command
             .args(["--exact", "crash::the_process_that_is_killed", "--nocapture"])
             .env(MESSAGE, message)
             .stdout(Stdio::piped())
@@ -357,7 +394,7 @@ async fn agrees(app: &TestApp, Case { way, point, .. }: Case) -> Result<(), Stri
     let calls = writes.len();
     writes.dedup();
     if writes.len() != calls {
-        return wrong("a call was repeated", format!("{writes:?}"));
+        return wrong("a call was repeated", format!("{:?}", app.writes()));
     }
     if !app.column("SELECT operation_id FROM leases").await.is_empty() {
         return wrong("a lease is left", String::new());
