@@ -19,4 +19,6 @@ mod recordings;
 mod requests;
 mod sessions;
 mod sign_in;
+mod store;
+mod store_scale;
 mod trust;
