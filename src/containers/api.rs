@@ -21,7 +21,8 @@ pub async fn list_containers() -> Result<ContainerList, AppError> {
 #[server(endpoint = "start_container")]
 pub async fn start_container(id: ContainerId, confirm: Option<String>) -> Result<Outcome, AppError> {
     let choice = Choice { confirm, ..Choice::default() };
-    crate::server::handle("start_container", async |context| crate::operations::service::begin(context, Verb::Start, id, choice).await).await
+    crate::server::handle("start_container", async |context| crate::operations::service::begin(context, Verb::Start, id, choice).await)
+        .await
 }
 
 /// Stops a container hard.
@@ -35,19 +36,24 @@ pub async fn stop_container(id: ContainerId, confirm: Option<String>) -> Result<
 #[server(endpoint = "shutdown_container")]
 pub async fn shutdown_container(id: ContainerId, graceful_only: Option<bool>, confirm: Option<String>) -> Result<Outcome, AppError> {
     let choice = Choice { confirm, graceful_only: graceful_only == Some(true) };
-    crate::server::handle("shutdown_container", async |context| crate::operations::service::begin(context, Verb::Shutdown, id, choice).await).await
+    crate::server::handle("shutdown_container", async |context| {
+        crate::operations::service::begin(context, Verb::Shutdown, id, choice).await
+    })
+    .await
 }
 
 /// Shuts a container down where it runs, and starts it.
 #[server(endpoint = "restart_container")]
 pub async fn restart_container(id: ContainerId, confirm: Option<String>) -> Result<Outcome, AppError> {
     let choice = Choice { confirm, ..Choice::default() };
-    crate::server::handle("restart_container", async |context| crate::operations::service::begin(context, Verb::Restart, id, choice).await).await
+    crate::server::handle("restart_container", async |context| crate::operations::service::begin(context, Verb::Restart, id, choice).await)
+        .await
 }
 
 /// Stops a container hard where it runs, and removes it with all its data. `confirm` is its name, typed once more.
 #[server(endpoint = "delete_container")]
 pub async fn delete_container(id: ContainerId, confirm: String) -> Result<Outcome, AppError> {
     let choice = Choice { confirm: Some(confirm), ..Choice::default() };
-    crate::server::handle("delete_container", async |context| crate::operations::service::begin(context, Verb::Delete, id, choice).await).await
+    crate::server::handle("delete_container", async |context| crate::operations::service::begin(context, Verb::Delete, id, choice).await)
+        .await
 }

@@ -24,7 +24,12 @@ use crate::{
         model::{ContainerEvent, EventId, EventKind},
         store::{self as event_store, EventsOf, NewEventRow},
     },
-    proxmox::{self, Cause, Client, ids::{NodeName, Upid, Vmid}, ticket::Ticket, wire::LxcConfig},
+    proxmox::{
+        self, Cause, Client,
+        ids::{NodeName, Upid, Vmid},
+        ticket::Ticket,
+        wire::LxcConfig,
+    },
     server::{AppState, Context, Error, config::Lifecycle, lease::Holder, state::Cluster, telemetry},
 };
 use std::{
@@ -491,13 +496,7 @@ fn seal(state: &AppState, id: &OperationId, ticket: &Ticket) -> Result<Vec<u8>, 
 }
 
 /// A client with the operation's own ticket, which is kept where it is renewed.
-pub fn client_of(
-    state: &AppState,
-    cluster: &Cluster,
-    service: &Operations,
-    operation: &OperationRow,
-    ticket: Arc<Ticket>,
-) -> Client {
+pub fn client_of(state: &AppState, cluster: &Cluster, service: &Operations, operation: &OperationRow, ticket: Arc<Ticket>) -> Client {
     let client = cluster.connection.with(ticket);
     let (state, service, id) = (state.clone(), service.clone(), operation.id.clone());
     client.on_renewal(move |ticket| {

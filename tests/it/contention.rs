@@ -83,7 +83,8 @@ async fn of_many_verbs_that_come_and_go_no_two_work_at_the_same_time_and_each_ha
     assert_eq!(app.column(overlaps).await, Vec::<String>::new());
     assert_eq!(app.column("SELECT id FROM operations WHERE state = 'succeeded'").await.len(), worked);
     assert!(worked > 1);
-    let events = "SELECT operation_id FROM container_events WHERE kind IN ('started', 'stopped') AND operation_id IS NOT NULL GROUP BY operation_id";
+    let events =
+        "SELECT operation_id FROM container_events WHERE kind IN ('started', 'stopped') AND operation_id IS NOT NULL GROUP BY operation_id";
     assert_eq!(app.column(events).await.len(), worked);
     assert!(app.column("SELECT operation_id FROM leases").await.is_empty());
 }

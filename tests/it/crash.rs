@@ -139,11 +139,29 @@ fn passes(way: Way, step: StepKind) -> Vec<Option<Call>> {
         StepKind::Intend | StepKind::Call | StepKind::Watch => calls().collect(),
         // an abort has no task of its own
         StepKind::Accept => calls().filter(|call| *call != Some(Call::Abort)).collect(),
-        StepKind::Measure => if way == Way::ShutdownForcedByProxmox { vec![Some(Call::Shutdown)] } else { vec![] },
-        StepKind::Observe => if way == Way::StopUnderHa { vec![Some(Call::Stop)] } else { vec![] },
+        StepKind::Measure => {
+            if way == Way::ShutdownForcedByProxmox {
+                vec![Some(Call::Shutdown)]
+            } else {
+                vec![]
+            }
+        }
+        StepKind::Observe => {
+            if way == Way::StopUnderHa {
+                vec![Some(Call::Stop)]
+            } else {
+                vec![]
+            }
+        }
         StepKind::RenewLease => once(way == Way::ShutdownBeyondOurTime),
         StepKind::TakeOver | StepKind::RenewTicket | StepKind::KeepTicket => once(way == Way::Start || way == Way::DeleteOfWhatStands),
-        StepKind::Find => if matches!(way, Way::Start | Way::StartWithAnswerLost | Way::DeleteOfWhatStands) { vec![calls().next().flatten()] } else { vec![] },
+        StepKind::Find => {
+            if matches!(way, Way::Start | Way::StartWithAnswerLost | Way::DeleteOfWhatStands) {
+                vec![calls().next().flatten()]
+            } else {
+                vec![]
+            }
+        }
     }
 }
 
@@ -161,7 +179,11 @@ fn cases() -> Vec<Case> {
     for way in WAYS {
         for step in StepKind::iter() {
             for call in passes(way, step) {
-                cases.extend(Side::iter().map(|side| Case { way, point: Point { step, call, side }, in_recovery: is_of_recovery(way, step) }));
+                cases.extend(Side::iter().map(|side| Case {
+                    way,
+                    point: Point { step, call, side },
+                    in_recovery: is_of_recovery(way, step),
+                }));
             }
         }
     }
@@ -279,8 +301,11 @@ impl Victim {
         let berth::proxmox::tls::Trust::Pinned(fingerprint) = trust else { panic!("a pinned certificate") };
         let way = WAYS.iter().position(|other| *other == way).unwrap();
         let database = config.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
-        let message =
-            format!("{}\n{}\n{database}\n{host}\n{port}\n{fingerprint}\n{way}\n{point:?}", config.data_dir.display(), config.key_file.display());
+        let message = format!(
+            "{}\n{}\n{database}\n{host}\n{port}\n{fingerprint}\n{way}\n{point:?}",
+            config.data_dir.display(),
+            config.key_file.display()
+        );
         let mut command = Command::new(std::env::current_exe().unwrap());
         if is_patient {
             command.env(PATIENT, "1");
@@ -343,11 +368,7 @@ async fn check(case: Case) -> Result<(), String> {
     }
     app.stop().await;
     app.cluster.clear_requests();
-    let first = if in_recovery {
-        Point { step: LEFT_AT.0, call: way.calls().first().copied(), side: LEFT_AT.1 }
-    } else {
-        point
-    };
+    let first = if in_recovery { Point { step: LEFT_AT.0, call: way.calls().first().copied(), side: LEFT_AT.1 } } else { point };
     // on PostgreSQL another replica is there all the time
     let has_replica = app.config.database_url.is_some() && !in_recovery;
     if has_replica {
@@ -407,7 +428,8 @@ async fn agrees(app: &TestApp, Case { way, point, .. }: Case) -> Result<(), Stri
     let before = if way == Way::AnotherContainer { 2 } else { 0 };
     let events: Vec<&str> = all.iter().skip(before).map(String::as_str).collect();
     let was_claimed = match (point.step, point.side) {
-        (StepKind::Identify | StepKind::Look | StepKind::Retire | StepKind::Refuse | StepKind::Recognise, _) | (StepKind::Claim, Side::Before) => false,
+        (StepKind::Identify | StepKind::Look | StepKind::Retire | StepKind::Refuse | StepKind::Recognise, _)
+        | (StepKind::Claim, Side::Before) => false,
         _ => !way.calls().is_empty(),
     };
     if !was_claimed {
