@@ -51,11 +51,18 @@ struct Subject {
 }
 
 /// `/containers/{id}`. `refused` is what a form without JavaScript has to say.
-pub async fn container(context: &Context, id: &ContainerId, before: Option<EventId>, refused: Option<AppError>) -> Result<RenderedPage, Error> {
+pub async fn container(
+    context: &Context,
+    id: &ContainerId,
+    before: Option<EventId>,
+    refused: Option<AppError>,
+) -> Result<RenderedPage, Error> {
     let subject = subject(context, id).await?;
     let history = history(context, EventsOf::Container(id), before).await?;
     let id = id.clone();
-    let address = move |before: Option<&EventId>| before.map_or_else(|| paths::container(&id), |before| paths::container_before(&id, before.as_str()));
+    let address = move |before: Option<&EventId>| {
+        before.map_or_else(|| paths::container(&id), |before| paths::container_before(&id, before.as_str()))
+    };
     Ok(page(subject, history, address, refused))
 }
 
@@ -97,7 +104,16 @@ async fn subject(context: &Context, id: &ContainerId) -> Result<Subject, Error> 
     let operation = list.operations.iter().filter(|operation| operation.container == *id).max_by(|a, b| a.id.cmp(&b.id)).cloned();
     let cluster = context.cluster.name.clone();
     if let Some(row) = list.rows.iter().find(|row| row.id == *id).cloned() {
-        return Ok(Subject { id: Some(id.clone()), vmid: row.vmid, name: row.name.clone(), cluster, row: Some(row), absent: "", operation, list });
+        return Ok(Subject {
+            id: Some(id.clone()),
+            vmid: row.vmid,
+            name: row.name.clone(),
+            cluster,
+            row: Some(row),
+            absent: "",
+            operation,
+            list,
+        });
     }
     let vmid = operations::service::audited(context, id).await?;
     let db = context.state.db();
@@ -279,7 +295,8 @@ pub async fn question(context: &Context, id: &ContainerId, refused: Option<AppEr
         Err(error) => return Err(error),
     };
     let is_protected = config.as_ref().is_some_and(|config| config.get("protection") == Some("1"));
-    let why = why.or_else(|| is_protected.then(|| "It is protected. Allowed again when its protection is taken away in Proxmox.".to_owned()));
+    let why =
+        why.or_else(|| is_protected.then(|| "It is protected. Allowed again when its protection is taken away in Proxmox.".to_owned()));
     let title = format!("Delete {}?", row.name);
     let cluster = subject.cluster;
     Ok(rendered(title, false, move || view! { <Question row cluster disks=config.as_ref().map(disks) why refused /> }))
@@ -294,7 +311,8 @@ struct Disks {
 
 fn disks(config: &LxcConfig) -> Disks {
     let mut disks = Disks::default();
-    let is_numbered = |name: &str, kind: &str| name.strip_prefix(kind).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let is_numbered =
+        |name: &str, kind: &str| name.strip_prefix(kind).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     for (name, text) in &config.options {
         let (is_root, is_unused) = (name == "rootfs", is_numbered(name, "unused"));
         if !is_root && !is_unused && !is_numbered(name, "mp") {
@@ -321,12 +339,19 @@ fn disks(config: &LxcConfig) -> Disks {
 }
 
 #[component]
-fn Question(row: ContainerRow, cluster: ClusterName, disks: Option<Disks>, why: Option<String>, refused: Option<AppError>) -> impl IntoView {
+fn Question(
+    row: ContainerRow,
+    cluster: ClusterName,
+    disks: Option<Disks>,
+    why: Option<String>,
+    refused: Option<AppError>,
+) -> impl IntoView {
     let container = paths::container(&row.id);
     let steps = vec![(row.name.clone(), Some(container.clone())), ("Delete".to_owned(), None)];
     let runs = (row.status == Status::Running)
         .then(|| view! { <p class="note note-warn"><Icon name="triangle-alert" /><span>"It is running. It is stopped hard first, like pulling the plug."</span></p> });
-    let Disks { deleted, kept } = disks.unwrap_or_else(|| Disks { deleted: vec!["All its disks; Proxmox does not say now which it has".to_owned()], kept: vec![] });
+    let Disks { deleted, kept } =
+        disks.unwrap_or_else(|| Disks { deleted: vec!["All its disks; Proxmox does not say now which it has".to_owned()], kept: vec![] });
     let (in_field, above) = match refused {
         Some(AppError::Invalid { field: Field::Confirm, flaw }) => (Some(AppError::Invalid { field: Field::Confirm, flaw }), None),
         other => (None, other),

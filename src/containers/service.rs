@@ -182,7 +182,8 @@ pub fn is_missing(node: &NodeName, vmid: Vmid, error: &proxmox::Error) -> bool {
 
 /// Whether a container is gone: its node says exactly so, and no other node of this user's list has it (DESIGN §8.2).
 pub async fn is_gone(client: &Client, node: &NodeName, vmid: Vmid, error: &proxmox::Error) -> bool {
-    is_missing(node, vmid, error) && matches!(find_node(client, vmid).await, Ok(ref other) if other.as_ref().is_none_or(|other| other == node))
+    is_missing(node, vmid, error)
+        && matches!(find_node(client, vmid).await, Ok(ref other) if other.as_ref().is_none_or(|other| other == node))
 }
 
 /// Where a container lives, as the cluster lists it for this user.

@@ -44,7 +44,11 @@ pub fn Timeline<F: Fn(Option<&EventId>) -> String + 'static>(
     let older = last.filter(|_| more).map(|last| view! { <a class="a" href=page(Some(&last)) rel="next">"Older"</a> });
     let newest = is_older_page.then(|| view! { <a class="a" href=page(None)>"Newest"</a> });
     let none = events.is_empty().then(|| {
-        let text = if is_older_page { "There is nothing older." } else { "Nothing was done to it through Berth yet. What is done from now on stands here, with who did it." };
+        let text = if is_older_page {
+            "There is nothing older."
+        } else {
+            "Nothing was done to it through Berth yet. What is done from now on stands here, with who did it."
+        };
         view! { <p class="px-4 py-3 text-ink-3">{text}</p> }
     });
     let lines = events.into_iter().map(|event| {
@@ -114,7 +118,9 @@ fn title(event: &EventRow) -> String {
 fn said(event: &EventRow, error: Option<&AppError>) -> String {
     match (event.kind, event.manner) {
         (EventKind::Failed | EventKind::Refused, _) => error.map_or_else(|| in_words(&event.code).to_owned(), ToString::to_string),
-        (EventKind::Stopped, Some(Manner::Forced)) if event.verb != Some(Verb::Stop) => "stopped hard, because it did not in time".to_owned(),
+        (EventKind::Stopped, Some(Manner::Forced)) if event.verb != Some(Verb::Stop) => {
+            "stopped hard, because it did not in time".to_owned()
+        }
         (EventKind::Stopped, Some(Manner::Graceful)) => "by itself".to_owned(),
         (EventKind::Deleted, _) if event.code == "already_gone" => "it was gone already".to_owned(),
         _ if event.code == "warnings" => "with warnings".to_owned(),
@@ -180,7 +186,6 @@ pub fn named_in(events: &[EventRow]) -> Vec<&OperationId> {
 
 /// How much of a history is on a page.
 pub const PER_PAGE: u32 = 25;
-
 
 #[cfg(test)]
 mod tests {

@@ -100,7 +100,9 @@ fn manner_of(operation: &OperationView) -> &'static str {
 /// What a tired reader can do about it.
 fn what_next(error: &AppError) -> &'static str {
     match error {
-        AppError::TaskFailed { .. } => "The end of the task's log stands in Berth's log under the reference, and in Proxmox under the task below.",
+        AppError::TaskFailed { .. } => {
+            "The end of the task's log stands in Berth's log under the reference, and in Proxmox under the task below."
+        }
         AppError::DidNotStop { .. } => "It still runs. A shutdown that may end in a hard stop, or a stop, brings it to stand.",
         AppError::Interrupted { .. } => "What was done before that stands below. The next step can be asked for again.",
         AppError::OutcomeUnknown { .. } => "Its status is what Proxmox says now; the tasks below tell the rest.",
@@ -167,7 +169,9 @@ fn phases(row: &OperationRow) -> Vec<Phase> {
         let is_past = row.state == OperationState::Succeeded || position < current;
         let (glyph, detail) = match row.state {
             _ if is_past && call == Call::Shutdown && given_up => ("warn", "it did not in time"),
-            _ if is_past && call == Call::Shutdown && row.manner == Some(Manner::Forced) => ("warn", "it did not in time, and Proxmox stopped it hard"),
+            _ if is_past && call == Call::Shutdown && row.manner == Some(Manner::Forced) => {
+                ("warn", "it did not in time, and Proxmox stopped it hard")
+            }
             _ if is_past => ("ok", ""),
             _ if position > current => ("wait", if row.state == OperationState::Open { "" } else { "not begun" }),
             OperationState::Open => ("pending", under_way(row, call)),
@@ -278,8 +282,12 @@ mod tests {
     fn a_shutdown_that_was_given_up_has_a_stop_behind_it() {
         let open = OperationState::Open;
         assert_eq!(shown(&row(Verb::Shutdown, Some(Call::Abort), open)), [("warn", "Shut down"), ("pending", "Stop hard")]);
-        assert_eq!(shown(&row(Verb::Restart, Some(Call::Stop), open)), [("warn", "Shut down"), ("pending", "Stop hard"), ("wait", "Start")]);
-        let by_proxmox = OperationRow { manner: Some(Manner::Forced), ..row(Verb::Shutdown, Some(Call::Shutdown), OperationState::Succeeded) };
+        assert_eq!(
+            shown(&row(Verb::Restart, Some(Call::Stop), open)),
+            [("warn", "Shut down"), ("pending", "Stop hard"), ("wait", "Start")]
+        );
+        let by_proxmox =
+            OperationRow { manner: Some(Manner::Forced), ..row(Verb::Shutdown, Some(Call::Shutdown), OperationState::Succeeded) };
         assert_eq!(shown(&by_proxmox), [("warn", "Shut down")]);
     }
 }

@@ -89,7 +89,9 @@ pub fn trouble(error: AppError) -> RenderedPage {
     let (title, text) = match error {
         AppError::NoSuchPage => ("There is no such page", "The address may be mistyped, or what it led to is gone."),
         AppError::NoSuchContainer => ("There is no such container", "It may be gone, or your Proxmox account may not see it."),
-        AppError::NoSuchOperation => ("There is no such operation", "The address may be mistyped, or your Proxmox account may not see its container."),
+        AppError::NoSuchOperation => {
+            ("There is no such operation", "The address may be mistyped, or your Proxmox account may not see its container.")
+        }
         error => {
             return rendered("No answer".to_owned(), false, move || {
                 view! {

@@ -2,7 +2,9 @@
 
 use super::{model::RenderedPage, parts::trouble};
 use crate::{
-    containers, error::AppError, operations,
+    containers,
+    error::AppError,
+    operations,
     paths::Page,
     server::{Context, Error},
 };

@@ -14,7 +14,9 @@ use leptos_router::hooks::use_location;
 pub fn ServerPage() -> impl IntoView {
     let desk: Desk = expect_context();
     let location = use_location();
-    let address = Memo::new(move |_| location.pathname.get() + &location.search.with(|search| if search.is_empty() { String::new() } else { format!("?{search}") }));
+    let address = Memo::new(move |_| {
+        location.pathname.get() + &location.search.with(|search| if search.is_empty() { String::new() } else { format!("?{search}") })
+    });
     let page = load(move || (address.get(), desk.news()), |(address, _)| get_page(address));
     let good = RwSignal::new(None);
     let failed = RwSignal::new(None);
@@ -29,7 +31,9 @@ pub fn ServerPage() -> impl IntoView {
             failed.set(good.with_untracked(Option::is_none).then_some(error));
         }
     };
-    let title = Memo::new(move |_| good.with(|page: &Option<super::model::RenderedPage>| page.as_ref().map(|page| page.title.clone()).unwrap_or_default()));
+    let title = Memo::new(move |_| {
+        good.with(|page: &Option<super::model::RenderedPage>| page.as_ref().map(|page| page.title.clone()).unwrap_or_default())
+    });
     let html = Memo::new(move |_| good.with(|page| page.as_ref().map(|page| page.html.clone()).unwrap_or_default()));
     let content = NodeRef::<leptos::html::Div>::new();
     keep_in_place(content, html);

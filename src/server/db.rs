@@ -322,8 +322,14 @@ impl Db {
         both!(self, |pool| sqlx::query_scalar(sql).fetch_one(pool).await)
     }
 
-    /// Ends all connections; whatever is asked afterwards fails.
+    /// Ends all connections; whatever is asked afterwards fails. Another process can have the file at once, also where somebody still
+    /// holds a handle.
     pub async fn close(&self) {
         both!(self, |pool| pool.close().await);
+        if let Self::Sqlite(_, lock) = self
+            && let Err(error) = lock.unlock()
+        {
+            tracing::debug!(%error, "the data directory stays locked until the process ends");
+        }
     }
 }

@@ -198,7 +198,8 @@ pub async fn stream<S: Source>(
         }
     };
     let closing = live.0.closing.subscribe();
-    let streaming = Streaming { live, source, listener, session, sessions: Sessions(state.db().clone()), receiver, check, closing, first: Some(first) };
+    let streaming =
+        Streaming { live, source, listener, session, sessions: Sessions(state.db().clone()), receiver, check, closing, first: Some(first) };
     let body = Body::from_stream(stream::unfold(streaming, |mut streaming| async move {
         let text = streaming.next().await?;
         Some((Ok::<_, std::convert::Infallible>(text), streaming))

@@ -124,7 +124,8 @@ impl Submission {
 
 /// Sends a form and reads the answer, as a server function's own caller does.
 pub async fn post<T: DeserializeOwned>(action: &str, body: String) -> Result<T, AppError> {
-    let request: BrowserRequest = ClientReq::<AppError>::try_new_post(action, "application/x-www-form-urlencoded", "application/json", body)?;
+    let request: BrowserRequest =
+        ClientReq::<AppError>::try_new_post(action, "application/x-www-form-urlencoded", "application/json", body)?;
     let response = <BrowserClient as Client<AppError>>::send(request).await?;
     let is_error = ClientRes::<AppError>::status(&response) >= 400;
     let bytes = ClientRes::<AppError>::try_into_bytes(response).await?;

@@ -6,10 +6,12 @@
 
 mod client;
 mod containers;
+mod contention;
 mod crash;
 mod error_codes;
 mod faults;
 mod harness;
+mod identity;
 mod life;
 mod lifecycle;
 mod parsers;

@@ -68,8 +68,7 @@ async fn no_server_function_tells_who_may_not_audit_a_container_anything_about_i
     let alice = app.sign_in("alice@pve").await;
     let container = alice.id(104).await;
     alice.act(Verb::Restart, 104).await.report();
-    let operations: Paged<OperationView> =
-        alice.read(ListOperations { container: container.clone(), before: None }).await.json();
+    let operations: Paged<OperationView> = alice.read(ListOperations { container: container.clone(), before: None }).await.json();
     let operation = operations.items[0].id.clone();
     put_service(&app.db(), &container).await;
     let traces = Traces { container, operation, others: ["postgresql-of-db", "alice@pve", "\"db\""] };

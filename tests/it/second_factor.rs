@@ -277,7 +277,11 @@ async fn a_second_tab_goes_on_where_the_first_began_and_so_does_berth_after_a_re
     let browser = app.browser(&app.url, &cookies);
     browser.post(enter(&code(&app.cluster))).await;
     assert_eq!(user(&browser).await, "twofactor@pve");
-    assert_eq!(app.browser(&app.url, &cookies).post(enter_key(KEYS[0])).await.error(), AppError::SignInExpired, "the half session has ended");
+    assert_eq!(
+        app.browser(&app.url, &cookies).post(enter_key(KEYS[0])).await.error(),
+        AppError::SignInExpired,
+        "the half session has ended"
+    );
 }
 
 #[tokio::test]
