@@ -1,7 +1,8 @@
 //! A page that the server renders, in its place.
 
-use super::api::get_page;
+use super::{api::get_page, model::RenderedPage};
 use crate::{
+    error::AppError,
     operations::desk::{Desk, leave_if_signed_out},
     ui::{parts::ErrorNote, wire::load},
 };
@@ -18,9 +19,14 @@ pub fn ServerPage() -> impl IntoView {
     let page = load(move || (address.get(), desk.news()), |(address, _)| get_page(address));
     let good = RwSignal::new(None);
     let failed = RwSignal::new(None);
-    let take = move |answer| match answer {
+    // what the element is made with; what comes later replaces its content
+    let first = RwSignal::new(String::new());
+    let take = move |answer: Result<RenderedPage, AppError>| match answer {
         Ok(answer) => {
             failed.set(None);
+            if first.with_untracked(String::is_empty) {
+                first.set(answer.html.clone());
+            }
             good.set(Some(answer));
         }
         // what is on screen is better
@@ -29,7 +35,7 @@ pub fn ServerPage() -> impl IntoView {
             failed.set(good.with_untracked(Option::is_none).then_some(error));
         }
     };
-    let title = Memo::new(move |_| good.with(|page: &Option<super::model::RenderedPage>| page.as_ref().map(|page| page.title.clone()).unwrap_or_default()));
+    let title = Memo::new(move |_| good.with(|page: &Option<RenderedPage>| page.as_ref().map(|page| page.title.clone()).unwrap_or_default()));
     let html = Memo::new(move |_| good.with(|page| page.as_ref().map(|page| page.html.clone()).unwrap_or_default()));
     let content = NodeRef::<leptos::html::Div>::new();
     keep_in_place(content, html);
@@ -40,7 +46,7 @@ pub fn ServerPage() -> impl IntoView {
             // taken in first, so that what stands below is there in the same rendering
             {move || page.get().map(take)}
             {move || failed.get().map(|error| view! { <div class="p-6"><ErrorNote error /></div> })}
-            <div node_ref=content inner_html=html.get_untracked()></div>
+            <div node_ref=content inner_html=move || first.get()></div>
         </Transition>
     }
     .into_any()
