@@ -346,7 +346,8 @@ impl AppError {
             | Self::Interrupted { .. }
             | Self::OutcomeUnknown { .. }
             | Self::Refused { .. }
-            | Self::Unintelligible { .. } | Self::CertificateUntrusted { .. } => 502,
+            | Self::Unintelligible { .. }
+            | Self::CertificateUntrusted { .. } => 502,
             Self::ClusterUnreachable { .. } | Self::NodeUnreachable { .. } | Self::Offline | Self::Outdated => 503,
             Self::ClusterSlow { .. } => 504,
         }

@@ -104,7 +104,8 @@ impl Application {
         let assets = Assets::load(config.site.as_deref())?;
         let sealer = Sealer::from_file(&config.key_file)?;
         let db = Db::open(&config).await?;
-        let connect = |cluster: &ClusterConfig| Cluster::new(cluster, &config.limits).map_err(|e| StartError::Cluster(cluster.name.clone(), e));
+        let connect =
+            |cluster: &ClusterConfig| Cluster::new(cluster, &config.limits).map_err(|e| StartError::Cluster(cluster.name.clone(), e));
         let clusters = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
         let mut slices = Extensions::new();
         slices.insert(Realms::default());
@@ -145,14 +146,15 @@ impl Application {
         });
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let told = operations.clone();
-        let server = axum::serve(listener, self.router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(async move {
-            stop.await;
-            // who waits for the end of an operation hears now that it goes on
-            told.tell_to_stop();
-            live.close();
-            // the receiver is gone only where the server has ended already
-            let _ = stopping.send(());
-        });
+        let server =
+            axum::serve(listener, self.router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(async move {
+                stop.await;
+                // who waits for the end of an operation hears now that it goes on
+                told.tell_to_stop();
+                live.close();
+                // the receiver is gone only where the server has ended already
+                let _ = stopping.send(());
+            });
         let late = async {
             match stopped.await {
                 Ok(()) => tokio::time::sleep(STOP_WITHIN).await,

@@ -47,7 +47,7 @@ CREATE UNIQUE INDEX containers_living ON containers (cluster, vmid) WHERE gone_a
 -- the newest first
 CREATE INDEX containers_by_age ON containers (cluster, id) WHERE gone_at IS NULL;
 -- for the foreign keys
-CREATE INDEX containers_by_node ON containers (cluster, node_id);
+CREATE INDEX containers_by_node ON containers (node_id);
 CREATE INDEX containers_by_template ON containers (template_id) WHERE template_id IS NOT NULL;
 
 -- How many living containers of each lifecycle there are, kept by the triggers below: to count ten thousand rows for one line of a page

@@ -207,7 +207,7 @@ pub async fn list_containers_with_relations(
 ) -> sqlx::Result<Vec<ContainerWithRelations>> {
     let containers: Vec<StoredContainerRow> = match ids {
         Some(ids) => {
-            let sql = db.pick(listed!(select_containers!("WHERE c.cluster = $1 AND c.id IN "), "$2", " ORDER BY c.id DESC"));
+            let sql = db.pick(listed!(select_containers!("WHERE c.cluster = $1 AND c.id"), "$2", " ORDER BY c.id DESC"));
             both!(db, |pool| sqlx::query_as(sql).bind(cluster).bind(list(ids)).fetch_all(pool).await)
         }
         None => {
@@ -240,7 +240,7 @@ pub async fn get_container_counts(db: &Db, cluster: &ClusterName, ids: Option<&[
             let sql = db.pick(listed!(
                 "SELECT COUNT(*) AS total, COUNT(CASE lifecycle WHEN 'creating' THEN 1 END) AS creating,
                      COUNT(CASE lifecycle WHEN 'ready' THEN 1 END) AS ready, COUNT(CASE lifecycle WHEN 'error' THEN 1 END) AS error
-                 FROM containers WHERE cluster = $1 AND gone_at IS NULL AND id IN ",
+                 FROM containers WHERE cluster = $1 AND gone_at IS NULL AND id",
                 "$2",
                 ""
             ));
@@ -339,7 +339,8 @@ struct KnownRow {
 }
 
 /// Brings our rows in line with a list that Proxmox gave some user: unknown containers and nodes get a row, what has moved, got another
-/// name or another status follows. Answers with the row of each. For every new list; where nothing has changed, nothing is written.
+/// name or another status follows. Answers with the row of each that nobody has deleted meanwhile. For every new list; where nothing has
+/// changed, nothing is written.
 ///
 /// What is not in the list is not touched: it may only be invisible to this user. A status that was written less than [`EXACT_FOR`] ago
 /// outranks the list's, which lags and flips.
@@ -379,7 +380,7 @@ pub async fn upsert_seen(
 async fn list_known(db: &Db, cluster: &ClusterName, seen: &[SeenRow]) -> sqlx::Result<HashMap<Vmid, KnownRow>> {
     let sql = db.pick(listed!(
         "SELECT c.id, c.vmid, n.name AS node, c.hostname, c.status, c.status_at FROM containers c JOIN nodes n ON n.id = c.node_id
-         WHERE c.cluster = $1 AND c.gone_at IS NULL AND c.vmid IN ",
+         WHERE c.cluster = $1 AND c.gone_at IS NULL AND c.vmid",
         "$2" as bigint,
         ""
     ));

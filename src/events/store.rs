@@ -6,7 +6,7 @@ use crate::{
     operations::model::{ContainerId, Manner, OperationId, Verb},
     proxmox::ids::{ClusterName, Upid, UserId, Vmid},
     server::{
-        db::{Db, Page, Tx, both, list, listed, text_columns, within},
+        db::{Db, Page, Tx, both, list, text_columns, within},
         ids::new_id,
     },
 };
@@ -187,15 +187,23 @@ pub async fn list_events(db: &Db, of: EventsOf<'_>, before: Option<&EventId>, li
 
 /// The latest three events of each of some containers, the newest first within a container. For the list.
 pub async fn list_latest_events(db: &Db, containers: &[&ContainerId]) -> sqlx::Result<Vec<EventRow>> {
-    // The third newest id is one step into the index per container, and so is everything from there on. A window function would number
-    // every event of these containers first.
-    let sql = db.pick(listed!(
-        concat!("SELECT ", event_columns!(), " FROM "),
-        "$1",
-        " AS wanted (id) JOIN container_events e ON e.container_id = wanted.id
-              AND e.id >= COALESCE((SELECT x.id FROM container_events x WHERE x.container_id = wanted.id
-                                    ORDER BY x.id DESC LIMIT 1 OFFSET 2), '')
-          ORDER BY e.container_id, e.id DESC"
+    // One look into the index per container, and three steps from there. A window function would number every event of these containers
+    // first; and without LATERAL, which SQLite does not have, PostgreSQL would look for the list's containers in all events.
+    let sql = db.pick((
+        concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM json_each($1) AS wanted CROSS JOIN container_events e
+                ON e.id IN (SELECT x.id FROM container_events x WHERE x.container_id = wanted.value ORDER BY x.id DESC LIMIT 3)
+              ORDER BY e.container_id, e.id DESC"
+        ),
+        concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM json_array_elements_text($1::json) AS wanted (id)
+              CROSS JOIN LATERAL (SELECT * FROM container_events x WHERE x.container_id = wanted.id ORDER BY x.id DESC LIMIT 3) AS e
+              ORDER BY e.container_id, e.id DESC"
+        ),
     ));
     both!(db, |pool| sqlx::query_as(sql).bind(list(containers)).fetch_all(pool).await)
 }

@@ -367,7 +367,8 @@ impl Runner {
 
     async fn find_on(&self, call: Call, taken: &[Upid]) -> Found {
         let Some(since) = self.row.intent_at else { return Found::Nothing };
-        let filter = TaskFilter { running_too: true, vmid: Some(self.row.vmid), since: Some(since), limit: Some(100), ..TaskFilter::default() };
+        let filter =
+            TaskFilter { running_too: true, vmid: Some(self.row.vmid), since: Some(since), limit: Some(100), ..TaskFilter::default() };
         let actor = self.row.actor.as_str();
         let mut stopping = self.stopping.clone();
         loop {
@@ -519,7 +520,13 @@ impl Runner {
             Verb::Stop | Verb::Shutdown => EventKind::Stopped,
             Verb::Delete => EventKind::Deleted,
         };
-        let code = if was_gone { "already_gone" } else if self.warnings { "warnings" } else { "ok" };
+        let code = if was_gone {
+            "already_gone"
+        } else if self.warnings {
+            "warnings"
+        } else {
+            "ok"
+        };
         let own = NewEventRow { manner: manner.filter(|_| kind == EventKind::Stopped), after, ..self.event(kind, code) };
         let container = match after {
             Some(status) => self.seen(status),
@@ -539,12 +546,7 @@ impl Runner {
         let tasks = &self.row.upids.0;
         let stop = tasks.iter().rev().find(|upid| rules::begins(Call::Shutdown, upid.kind()) || rules::begins(Call::Stop, upid.kind()))?;
         let is_over = self.row.verb == Verb::Restart && self.row.call == Some(Call::Start);
-        let event = NewEventRow {
-            manner,
-            upid: Some(stop.clone()),
-            after: Some(Status::Stopped),
-            ..self.event(EventKind::Stopped, "ok")
-        };
+        let event = NewEventRow { manner, upid: Some(stop.clone()), after: Some(Status::Stopped), ..self.event(EventKind::Stopped, "ok") };
         is_over.then_some(event)
     }
 

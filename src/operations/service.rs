@@ -25,11 +25,16 @@ use crate::{
         model::{ContainerEvent, EventId, EventKind},
         store::{self as event_store, EventsOf, NewEventRow},
     },
-    proxmox::{self, Cause, Client, ids::{NodeName, Upid, Vmid}, ticket::Ticket, wire::LxcConfig},
+    proxmox::{
+        self, Cause, Client,
+        ids::{NodeName, Upid, Vmid},
+        ticket::Ticket,
+        wire::LxcConfig,
+    },
     server::{AppState, Context, Error, config::Lifecycle, lease::Holder, state::Cluster, telemetry},
 };
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -57,8 +62,27 @@ struct Inner {
 
 #[derive(Default)]
 struct Running {
-    ids: HashSet<OperationId>,
+    /// How many hands have each.
+    ids: HashMap<OperationId, usize>,
     tasks: JoinSet<()>,
+}
+
+/// An operation that this process works on, as long as this lives.
+struct Reserved {
+    service: Operations,
+    id: OperationId,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut running = self.service.running();
+        if let Some(hands) = running.ids.get_mut(&self.id) {
+            *hands -= 1;
+            if *hands == 0 {
+                running.ids.remove(&self.id);
+            }
+        }
+    }
 }
 
 impl Operations {
@@ -90,13 +114,20 @@ impl Operations {
 
     /// What this process works on.
     pub fn ids(&self) -> HashSet<OperationId> {
-        self.running().ids.clone()
+        self.running().ids.keys().cloned().collect()
+    }
+
+    /// Says that this process works on an operation, before it is in the database: nobody here takes it for left over.
+    fn reserve(&self, id: &OperationId) -> Reserved {
+        *self.running().ids.entry(id.clone()).or_default() += 1;
+        Reserved { service: self.clone(), id: id.clone() }
     }
 
     /// Lets an operation run. Its end comes out of the channel; nothing does where it is left open.
     pub fn spawn(&self, runner: Runner, position: Position) -> oneshot::Receiver<Result<Report, AppError>> {
         let (tell, told) = oneshot::channel();
-        let (own, id, own_id) = (self.clone(), runner.row.id.clone(), runner.row.id.clone());
+        let (own, id) = (self.clone(), runner.row.id.clone());
+        let reserved = self.reserve(&id);
         let state = runner.state.clone();
         let row = &runner.row;
         let span = tracing::info_span!("operation", id = %row.id, verb = %row.verb, vmid = %row.vmid, user = %row.actor);
@@ -115,10 +146,11 @@ impl Operations {
                 Ok(Err(error)) => tracing::error!("left open for the next beat: {}", telemetry::chain(&error)),
                 Err(panic) => tracing::error!("left open for the next beat: {panic}"),
             }
-            own.running().ids.remove(&id);
+            drop(reserved);
         };
         let mut running = self.running();
-        running.ids.insert(own_id);
+        // those that have ended are let go of
+        while running.tasks.try_join_next().is_some() {}
         running.tasks.spawn(work.instrument(span));
         told
     }
@@ -335,6 +367,7 @@ impl Attempt {
             service.probe().around(StepKind::Recognise, None, work).await.map_err(|e| Error::Db("keep a fingerprint", e))?;
         }
         let id = OperationId::fresh();
+        let _reserved = service.reserve(&id);
         let new = NewOperationRow {
             id: id.clone(),
             container_id: row.id.clone(),
@@ -463,13 +496,7 @@ fn seal(state: &AppState, id: &OperationId, ticket: &Ticket) -> Result<Vec<u8>, 
 }
 
 /// A client with the operation's own ticket, which is kept where it is renewed.
-pub fn client_of(
-    state: &AppState,
-    cluster: &Cluster,
-    service: &Operations,
-    operation: &OperationRow,
-    ticket: Arc<Ticket>,
-) -> Client {
+pub fn client_of(state: &AppState, cluster: &Cluster, service: &Operations, operation: &OperationRow, ticket: Arc<Ticket>) -> Client {
     let client = cluster.connection.with(ticket);
     let (state, service, id) = (state.clone(), service.clone(), operation.id.clone());
     client.on_renewal(move |ticket| {

@@ -206,7 +206,7 @@ const SENTENCES: &[(&str, Meaning)] = &[
     ("unable to remove CT {n} - used in HA resources and purge parameter not set.", |_, _| Cause::HaManaged), // LXC:866
     ("detected modified configuration - file changed by other user? Try again.", |_, _| Cause::DigestMismatch), // Tools.pm:872; conf-02
     ("cluster not ready - no quorum?", |_, _| Cause::NoQuorum), // Cluster.pm:129
-    ("{}error: no quorum!", |_, _| Cause::NoQuorum),          // Cluster.pm:671-680: "cfs-lock 'x' error: no quorum!"
+    ("{}error: no quorum!", |_, _| Cause::NoQuorum), // Cluster.pm:671-680: "cfs-lock 'x' error: no quorum!"
     ("Method '{}' not implemented", |_, text| Cause::NotImplemented(text.to_owned())), // PVE/HTTPServer.pm:150; basic-25
 ];
 

@@ -79,8 +79,8 @@ fn source(state: &AppState, parts: &Parts) -> Option<IpAddr> {
     let forwarded = || {
         state.public_url()?;
         // what stands before the last one may be made up by the client
-        let lists = parts.headers.get_all("x-forwarded-for").iter().filter_map(|list| list.to_str().ok());
-        lists.last()?.rsplit(',').next()?.trim().parse().ok()
+        let mut lists = parts.headers.get_all("x-forwarded-for").iter().filter_map(|list| list.to_str().ok());
+        lists.next_back()?.rsplit(',').next()?.trim().parse().ok()
     };
     let peer = || Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip());
     forwarded().or_else(peer)

@@ -105,19 +105,22 @@ impl Tx {
 /// A statement in two texts: for SQLite, and for PostgreSQL.
 pub type Texts = (&'static str, &'static str);
 
-/// The two texts of a statement about a list, which is bound as JSON: SQLite and PostgreSQL unfold one differently.
-/// `listed!("… WHERE id IN ", $1, " ORDER BY …")`, with `$1` for the place of the list; `as bigint` where it holds numbers.
+/// The two texts of a statement about a list, which is bound as JSON: `listed!("… WHERE id", "$1", " ORDER BY …")` for the rows whose `id`
+/// is in the list `$1`; `as bigint` where it holds numbers.
+///
+/// SQLite and PostgreSQL unfold one differently. PostgreSQL gets an array, for which it takes an index; to a subquery, which it thinks is
+/// long, it prefers reading the whole table.
 macro_rules! listed {
     ($before:expr, $place:literal, $after:expr) => {
         (
-            concat!($before, "(SELECT value FROM json_each(", $place, "))", $after),
-            concat!($before, "(SELECT value FROM json_array_elements_text(", $place, "::json))", $after),
+            concat!($before, " IN (SELECT value FROM json_each(", $place, "))", $after),
+            concat!($before, " = ANY (ARRAY(SELECT json_array_elements_text(", $place, "::json)))", $after),
         )
     };
     ($before:expr, $place:literal as bigint, $after:expr) => {
         (
-            concat!($before, "(SELECT value FROM json_each(", $place, "))", $after),
-            concat!($before, "(SELECT value::bigint FROM json_array_elements_text(", $place, "::json))", $after),
+            concat!($before, " IN (SELECT value FROM json_each(", $place, "))", $after),
+            concat!($before, " = ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text(", $place, "::json)))", $after),
         )
     };
 }

@@ -50,7 +50,7 @@ pub struct ServiceChangeRow {
 pub async fn list_services(db: &Db, containers: &[&ContainerId]) -> sqlx::Result<Vec<ServiceRow>> {
     let sql = db.pick(listed!(
         "SELECT id, container_id, name, kind, port, web_url, status, credentials IS NOT NULL AS has_credentials, updated_at
-         FROM container_services WHERE container_id IN ",
+         FROM container_services WHERE container_id",
         "$1",
         " ORDER BY container_id, name, id"
     ));

@@ -139,11 +139,29 @@ fn passes(way: Way, step: StepKind) -> Vec<Option<Call>> {
         StepKind::Intend | StepKind::Call | StepKind::Watch => calls().collect(),
         // an abort has no task of its own
         StepKind::Accept => calls().filter(|call| *call != Some(Call::Abort)).collect(),
-        StepKind::Measure => if way == Way::ShutdownForcedByProxmox { vec![Some(Call::Shutdown)] } else { vec![] },
-        StepKind::Observe => if way == Way::StopUnderHa { vec![Some(Call::Stop)] } else { vec![] },
+        StepKind::Measure => {
+            if way == Way::ShutdownForcedByProxmox {
+                vec![Some(Call::Shutdown)]
+            } else {
+                vec![]
+            }
+        }
+        StepKind::Observe => {
+            if way == Way::StopUnderHa {
+                vec![Some(Call::Stop)]
+            } else {
+                vec![]
+            }
+        }
         StepKind::RenewLease => once(way == Way::ShutdownBeyondOurTime),
         StepKind::TakeOver | StepKind::RenewTicket | StepKind::KeepTicket => once(way == Way::Start || way == Way::DeleteOfWhatStands),
-        StepKind::Find => if matches!(way, Way::Start | Way::StartWithAnswerLost | Way::DeleteOfWhatStands) { vec![calls().next().flatten()] } else { vec![] },
+        StepKind::Find => {
+            if matches!(way, Way::Start | Way::StartWithAnswerLost | Way::DeleteOfWhatStands) {
+                vec![calls().next().flatten()]
+            } else {
+                vec![]
+            }
+        }
     }
 }
 
@@ -161,7 +179,11 @@ fn cases() -> Vec<Case> {
     for way in WAYS {
         for step in StepKind::iter() {
             for call in passes(way, step) {
-                cases.extend(Side::iter().map(|side| Case { way, point: Point { step, call, side }, in_recovery: is_of_recovery(way, step) }));
+                cases.extend(Side::iter().map(|side| Case {
+                    way,
+                    point: Point { step, call, side },
+                    in_recovery: is_of_recovery(way, step),
+                }));
             }
         }
     }
@@ -177,17 +199,27 @@ fn setup(way: Way) -> Setup {
     setup
 }
 
+/// In the environment of a process that is not to die, but to work: with the times of production.
+const PATIENT: &str = "BERTH_TEST_PATIENT";
+
 fn limits() -> Limits {
+    if std::env::var_os(PATIENT).is_some() {
+        return Limits::default();
+    }
     Limits { quick: Duration::from_secs(3), blocking: Duration::from_secs(3), ..Limits::default() }
 }
 
 fn lifecycle(way: Way) -> Lifecycle {
+    if std::env::var_os(PATIENT).is_some() {
+        return Lifecycle { answer_within: Duration::from_secs(60), ..Lifecycle::default() };
+    }
     let late = way == Way::ShutdownBeyondOurTime;
     Lifecycle {
         // the abort comes when less is left of the lease than a call may take, and long before Proxmox stops it after 1.5 s
         shutdown_wait: if late { Duration::from_millis(600) } else { Duration::from_secs(60) },
         lease: Duration::from_millis(3_500),
         beat: Duration::from_millis(100),
+        answer_within: Duration::from_secs(60),
         ..Lifecycle::default()
     }
 }
@@ -233,6 +265,25 @@ async fn the_process_that_is_killed() {
     std::future::pending::<()>().await;
 }
 
+/// Another Berth on the same PostgreSQL, in a process of its own.
+pub struct Replica(Victim);
+
+impl Replica {
+    /// Its address too.
+    pub async fn start(app: &TestApp) -> (Self, String) {
+        // a step that no verb on a container that is still the same passes
+        let mut victim = Victim::start_with(app, Way::Start, Point { step: StepKind::Retire, call: None, side: Side::Before }, true);
+        let url = victim.says(LISTENS).await;
+        (Self(victim), url)
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
 /// A process that will be killed.
 struct Victim {
     child: Child,
@@ -241,14 +292,25 @@ struct Victim {
 
 impl Victim {
     fn start(app: &TestApp, way: Way, point: Point) -> Self {
+        Self::start_with(app, way, point, false)
+    }
+
+    fn start_with(app: &TestApp, way: Way, point: Point, is_patient: bool) -> Self {
         let config = &app.config;
         let Address { host, port, trust } = &config.clusters[0].addresses[0];
         let berth::proxmox::tls::Trust::Pinned(fingerprint) = trust else { panic!("a pinned certificate") };
         let way = WAYS.iter().position(|other| *other == way).unwrap();
         let database = config.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
-        let message =
-            format!("{}\n{}\n{database}\n{host}\n{port}\n{fingerprint}\n{way}\n{point:?}", config.data_dir.display(), config.key_file.display());
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let message = format!(
+            "{}\n{}\n{database}\n{host}\n{port}\n{fingerprint}\n{way}\n{point:?}",
+            config.data_dir.display(),
+            config.key_file.display()
+        );
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if is_patient {
+            command.env(PATIENT, "1");
+        }
+        let mut child = command
             .args(["--exact", "crash::the_process_that_is_killed", "--nocapture"])
             .env(MESSAGE, message)
             .stdout(Stdio::piped())
@@ -306,11 +368,7 @@ async fn check(case: Case) -> Result<(), String> {
     }
     app.stop().await;
     app.cluster.clear_requests();
-    let first = if in_recovery {
-        Point { step: LEFT_AT.0, call: way.calls().first().copied(), side: LEFT_AT.1 }
-    } else {
-        point
-    };
+    let first = if in_recovery { Point { step: LEFT_AT.0, call: way.calls().first().copied(), side: LEFT_AT.1 } } else { point };
     // on PostgreSQL another replica is there all the time
     let has_replica = app.config.database_url.is_some() && !in_recovery;
     if has_replica {
@@ -357,7 +415,7 @@ async fn agrees(app: &TestApp, Case { way, point, .. }: Case) -> Result<(), Stri
     let calls = writes.len();
     writes.dedup();
     if writes.len() != calls {
-        return wrong("a call was repeated", format!("{writes:?}"));
+        return wrong("a call was repeated", format!("{:?}", app.writes()));
     }
     if !app.column("SELECT operation_id FROM leases").await.is_empty() {
         return wrong("a lease is left", String::new());
@@ -370,7 +428,8 @@ async fn agrees(app: &TestApp, Case { way, point, .. }: Case) -> Result<(), Stri
     let before = if way == Way::AnotherContainer { 2 } else { 0 };
     let events: Vec<&str> = all.iter().skip(before).map(String::as_str).collect();
     let was_claimed = match (point.step, point.side) {
-        (StepKind::Identify | StepKind::Look | StepKind::Retire | StepKind::Refuse | StepKind::Recognise, _) | (StepKind::Claim, Side::Before) => false,
+        (StepKind::Identify | StepKind::Look | StepKind::Retire | StepKind::Refuse | StepKind::Recognise, _)
+        | (StepKind::Claim, Side::Before) => false,
         _ => !way.calls().is_empty(),
     };
     if !was_claimed {

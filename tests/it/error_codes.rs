@@ -95,9 +95,19 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("another version", AppError::from_server_fn_error(ServerFnErrorErr::Deserialization(String::new()))),
         ("no network", AppError::from_server_fn_error(ServerFnErrorErr::Request(String::new()))),
     ];
-    let status = |status| Live { vmid: 101.try_into().unwrap(), status, lock: None, template: false, protected: false, ha: false, may_allocate: None };
+    let status = |status| Live {
+        vmid: 101.try_into().unwrap(),
+        status,
+        lock: None,
+        template: false,
+        protected: false,
+        ha: false,
+        may_allocate: None,
+    };
     reached.push(("a status that is none", rules::allowed(Verb::Stop, &status(Status::Unknown)).unwrap_err()));
-    unmarked.cluster.fault(Fault::new(FaultAction::FailTask { text: "received interrupt".into() }).path_contains("lxc/103/status/start").times(1));
+    unmarked
+        .cluster
+        .fault(Fault::new(FaultAction::FailTask { text: "received interrupt".into() }).path_contains("lxc/103/status/start").times(1));
     reached.push(("a task that somebody broke off", start(&ann, 103).await));
     let gently = ShutdownContainer { id: ann.id(116).await, graceful_only: Some(true), confirm: None };
     reached.push(("CT ignores-shutdown", ann.post(gently).await.error()));

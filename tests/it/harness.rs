@@ -140,7 +140,7 @@ fn site(directory: &Path) {
 }
 
 /// A PostgreSQL database of its own, where the suite runs on PostgreSQL.
-async fn postgres() -> Option<DatabaseUrl> {
+pub async fn postgres() -> Option<DatabaseUrl> {
     let server = std::env::var("BERTH_TEST_POSTGRES").ok()?;
     let name = format!("t{}", random_hex::<8>().expect("randomness"));
     let mut admin = <sqlx::PgConnection as sqlx::Connection>::connect(&server).await.expect("the PostgreSQL of BERTH_TEST_POSTGRES");

@@ -119,7 +119,10 @@ async fn row_5_shutdown_is_graceful_where_the_container_listens() {
     assert_eq!((event.kind, event.manner), (EventKind::Stopped, Some(Manner::Graceful)));
     assert_eq!(calls(&app), ["POST /lxc/101/status/shutdown"]);
     let asked = app.cluster.requests().into_iter().find(|r| r.path.ends_with("/shutdown")).unwrap();
-    assert_eq!((asked.params.get("timeout").map(String::as_str), asked.params.get("forceStop").map(String::as_str)), (Some("60"), Some("1")));
+    assert_eq!(
+        (asked.params.get("timeout").map(String::as_str), asked.params.get("forceStop").map(String::as_str)),
+        (Some("60"), Some("1"))
+    );
 }
 
 #[tokio::test]
@@ -190,7 +193,8 @@ async fn row_6_nothing_else_that_ends_a_shutdown_is_followed_by_a_stop() {
 
 #[tokio::test]
 async fn row_6_a_cluster_that_is_away_beyond_our_time_is_waited_for_and_nothing_is_stopped() {
-    let lifecycle = Lifecycle { shutdown_wait: Duration::from_millis(300), answer_within: Duration::from_millis(200), ..Lifecycle::default() };
+    let lifecycle =
+        Lifecycle { shutdown_wait: Duration::from_millis(300), answer_within: Duration::from_millis(200), ..Lifecycle::default() };
     let app = TestApp::with(Setup { marked: false, lifecycle, ..Setup::stepped() }).await;
     let alice = app.sign_in("alice@pve").await;
     let id = alice.id(101).await;
@@ -569,4 +573,35 @@ async fn a_verb_from_two_tabs_at_once_is_done_once() {
     assert_eq!(refused.len(), 1);
     assert!(matches!(refused[0].error(), AppError::Busy { .. } | AppError::AlreadyRunning { .. }));
     assert_eq!(calls(&app), ["POST /lxc/103/status/start"]);
+}
+
+#[tokio::test]
+async fn an_outcome_that_nobody_could_see_is_settled_by_the_next_who_looks() {
+    let lifecycle = Lifecycle { answer_within: Duration::from_millis(100), ..Lifecycle::default() };
+    let app = TestApp::with(Setup { marked: false, lifecycle, ..Setup::stepped() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(103).await;
+    let operation = alice.act(Verb::Start, 103).await.goes_on();
+    app.cluster.expire_tickets();
+    let alice = app.sign_in("alice@pve").await;
+    assert_eq!(alice.end_of(&operation).await.state, OperationState::Unknown);
+    // it runs still: nobody can say more
+    assert_eq!(alice.operation(&operation).await.state, OperationState::Unknown);
+    app.cluster.finish_tasks();
+    assert_eq!(alice.operation(&operation).await.state, OperationState::Succeeded);
+    let codes: Vec<_> = alice.events(&id).await.into_iter().map(|event| (event.kind, event.code)).collect();
+    assert_eq!(codes, [(EventKind::Failed, "outcome_unknown".to_owned()), (EventKind::Started, "ok".to_owned())]);
+    assert_eq!(count(&app, "SELECT operation_id FROM leases").await, 0);
+}
+
+#[tokio::test]
+async fn an_operation_outlives_the_session_that_began_it() {
+    let lifecycle = Lifecycle { answer_within: Duration::from_millis(100), ..Lifecycle::default() };
+    let app = TestApp::with(Setup { lifecycle, ..Setup::stepped() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let operation = alice.act(Verb::Start, 103).await.goes_on();
+    alice.post(berth::auth::api::SignOut {}).await;
+    app.cluster.finish_tasks();
+    let alice = app.sign_in("alice@pve").await;
+    assert_eq!(alice.end_of(&operation).await.state, OperationState::Succeeded);
 }

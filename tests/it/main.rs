@@ -6,10 +6,12 @@
 
 mod client;
 mod containers;
+mod contention;
 mod crash;
 mod error_codes;
 mod faults;
 mod harness;
+mod identity;
 mod life;
 mod lifecycle;
 mod parsers;
@@ -17,4 +19,6 @@ mod recordings;
 mod requests;
 mod sessions;
 mod sign_in;
+mod store;
+mod store_scale;
 mod trust;

@@ -59,7 +59,8 @@ async fn a_header_bomb_is_refused() {
 async fn what_is_no_utf8_or_no_form_is_a_bad_request() {
     let app = TestApp::start().await;
     let alice = app.sign_in("alice@pve").await;
-    for body in [&b"id=\xff\xfe"[..], b"id=abc", b"id=101", b"id=-1", b"id=0190163D8694739BAEA5966C26F8AD91", b"", b"&&&===", b"id=1&id=2"] {
+    for body in [&b"id=\xff\xfe"[..], b"id=abc", b"id=101", b"id=-1", b"id=0190163D8694739BAEA5966C26F8AD91", b"", b"&&&===", b"id=1&id=2"]
+    {
         let answer = alice.send(Method::POST, "/api/start_container", &[FORM], body.to_vec()).await;
         assert_eq!(answer.error(), AppError::BadRequest, "{:?}", String::from_utf8_lossy(body));
     }

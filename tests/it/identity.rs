@@ -1,0 +1,147 @@
+//! Whether a container is still the one that we know, and how our rows follow what users see.
+
+use crate::harness::{Setup, TestApp, change_macs};
+use berth::{
+    containers::{
+        api::{ListContainers, StartContainer},
+        model::{ContainerList, Status},
+    },
+    error::AppError,
+    events::model::EventKind,
+    operations::model::Verb,
+    simulator::{Simulator, Status as Really},
+};
+use std::time::Duration;
+
+const WEB: &str = "BC:24:11:51:F6:37";
+const VERBS: [Verb; 5] = [Verb::Start, Verb::Stop, Verb::Shutdown, Verb::Restart, Verb::Delete];
+
+fn edit(cluster: &Simulator, change: impl Fn(&mut berth::simulator::File)) {
+    let mut state = cluster.state();
+    change(&mut state);
+    cluster.load(state).unwrap();
+}
+
+#[tokio::test]
+async fn a_container_made_again_under_the_same_number_name_and_storage_is_refused_by_every_verb() {
+    let app = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    alice.act(Verb::Start, 103).await.report();
+    let old = alice.id(103).await;
+    change_macs(&app, WEB, Some("BC:24:11:00:00:01"));
+    app.cluster.clear_requests();
+    for verb in VERBS {
+        let error = alice.act_on(verb, old.clone(), "web").await.error();
+        assert_eq!(error, AppError::IdentityChanged { vmid: 103.try_into().unwrap() }, "{verb}");
+    }
+    assert_eq!(app.writes(), Vec::<String>::new());
+    // the new one is another row, and the old one keeps its history
+    let new = alice.id(103).await;
+    assert_ne!(new, old);
+    let kinds: Vec<_> = alice.events(&old).await.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds[..2], [EventKind::Started, EventKind::Refused]);
+    assert!(alice.events(&new).await.is_empty());
+    alice.act(Verb::Stop, 103).await.report();
+}
+
+#[tokio::test]
+async fn one_interface_that_stays_is_enough() {
+    let app = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    alice.act(Verb::Start, 103).await.report();
+    let id = alice.id(103).await;
+    edit(&app.cluster, |state| {
+        let web = state.containers.iter_mut().find(|container| container.vmid == 103).unwrap();
+        web.config.push_str("net1: name=eth1,bridge=vmbr0,hwaddr=BC:24:11:00:00:02,type=veth\n");
+    });
+    alice.act_on(Verb::Stop, id.clone(), "").await.report();
+    edit(&app.cluster, |state| {
+        let web = state.containers.iter_mut().find(|container| container.vmid == 103).unwrap();
+        web.config = web.config.lines().filter(|line| !line.contains(WEB)).map(|line| format!("{line}\n")).collect();
+    });
+    alice.act_on(Verb::Start, id, "").await.report();
+}
+
+#[tokio::test]
+async fn without_an_interface_its_name_has_to_be_typed() {
+    let app = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    alice.act(Verb::Start, 103).await.report();
+    let id = alice.id(103).await;
+    change_macs(&app, WEB, None);
+    let vmid = 103.try_into().unwrap();
+    assert_eq!(alice.act_on(Verb::Stop, id.clone(), "").await.error(), AppError::IdentityUnclear { vmid });
+    let wrong = berth::containers::api::StopContainer { id: id.clone(), confirm: Some("wbe".into()) };
+    assert_eq!(alice.post(wrong).await.error(), AppError::IdentityUnclear { vmid });
+    let typed = berth::containers::api::StopContainer { id: id.clone(), confirm: Some("web".into()) };
+    alice.post(typed).await.report();
+    // and again, because nothing tells next time either
+    assert_eq!(alice.act_on(Verb::Start, id.clone(), "").await.error(), AppError::IdentityUnclear { vmid });
+    alice.post(StartContainer { id, confirm: Some("web".into()) }).await.report();
+}
+
+#[tokio::test]
+async fn a_restricted_users_list_marks_nothing_missing_for_anybody() {
+    let app = TestApp::with(Setup::stepped()).await;
+    let alice = app.sign_in("alice@pve").await;
+    let before: ContainerList = alice.read(ListContainers {}).await.json();
+    for user in ["bob@pve", "nobody@pve"] {
+        let restricted = app.sign_in(user).await;
+        for _ in 0..3 {
+            restricted.read(ListContainers {}).await;
+        }
+    }
+    assert!(app.column("SELECT id FROM containers WHERE gone_at IS NOT NULL").await.is_empty());
+    let after: ContainerList = alice.read(ListContainers {}).await.json();
+    let ids = |list: &ContainerList| list.rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&before), ids(&after));
+    assert_eq!(app.column("SELECT id FROM containers").await.len(), before.rows.len());
+}
+
+#[tokio::test]
+async fn what_is_made_elsewhere_appears_and_what_moves_is_followed() {
+    let app = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(103).await;
+    edit(&app.cluster, |state| {
+        let mut new = state.containers.iter().find(|container| container.vmid == 103).unwrap().clone();
+        (new.vmid, new.config) = (950, new.config.replace("hostname: web", "hostname: new").replace(WEB, "BC:24:11:00:00:03"));
+        new.config = new.config.lines().filter(|line| !line.starts_with("rootfs")).map(|line| format!("{line}\n")).collect();
+        state.containers.iter_mut().find(|container| container.vmid == 103).unwrap().node = "pve2".to_owned();
+        state.containers.push(new);
+    });
+    // before anybody has seen a list: the verb itself finds it
+    alice.act_on(Verb::Start, id.clone(), "").await.report();
+    assert_eq!(app.writes(), ["POST /nodes/pve2/lxc/103/status/start"]);
+    assert_eq!(app.cluster.container_status(103), Some(Really::Running));
+    app.cluster.refresh_resources();
+    let row = alice.row(103).await;
+    assert_eq!((row.id, row.node.as_str(), row.status), (id, "pve2", Status::Running));
+    assert_eq!(alice.row(950).await.name, "new");
+}
+
+#[tokio::test]
+async fn a_list_that_says_the_same_writes_nothing() {
+    let app = TestApp::with(Setup::stepped()).await;
+    let alice = app.sign_in("alice@pve").await;
+    alice.read(ListContainers {}).await;
+    let changed = async || app.column("SELECT CAST(MAX(updated_at) AS TEXT) FROM containers").await;
+    let before = changed().await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    alice.read(ListContainers {}).await;
+    assert_eq!(before, changed().await);
+}
+
+#[tokio::test]
+async fn a_container_that_is_gone_is_so_only_for_who_has_read_it() {
+    let app = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(103).await;
+    edit(&app.cluster, |state| state.containers.retain(|container| container.vmid != 103));
+    alice.read(ListContainers {}).await;
+    assert!(app.column("SELECT id FROM containers WHERE gone_at IS NOT NULL").await.is_empty());
+    assert_eq!(alice.act_on(Verb::Start, id.clone(), "").await.error(), AppError::ContainerNotFound { vmid: 103.try_into().unwrap() });
+    assert_eq!(app.column("SELECT id FROM containers WHERE gone_at IS NOT NULL").await, [id.to_string()]);
+    let events = alice.events(&id).await;
+    assert_eq!(events.last().map(|event| event.code.as_str()), Some("container_not_found"));
+}
