@@ -4,9 +4,9 @@ test('a user signs in, starts web, sees it running, and stops it @both', async (
   await berth.signIn(page)
   const web = row(page, 'web')
   await expect(web).toContainText('Stopped')
-  await web.getByRole('button', { name: 'Start web' }).click()
+  await web.getByRole('button', { name: 'Start web', exact: true }).click()
   await expect(web).toContainText('Running')
-  await expect(web.getByRole('button', { name: 'Start web' })).toHaveAttribute('aria-disabled', 'true')
+  await expect(web.getByRole('button', { name: 'Start web', exact: true })).toHaveAttribute('aria-disabled', 'true')
   await row(page, 'web').getByRole('button', { name: 'More for web' }).click()
   await page.getByText('Stop…').locator('visible=true').click()
   await page.getByRole('button', { name: 'Stop web' }).click()
@@ -16,16 +16,16 @@ test('a user signs in, starts web, sees it running, and stops it @both', async (
 
 test('a clean shutdown is one press @both', async ({ page, berth }) => {
   await berth.signIn(page)
-  await row(page, 'grafana').getByRole('button', { name: 'Shut down grafana' }).click()
+  await row(page, 'grafana').getByRole('button', { name: 'Shut down grafana', exact: true }).click()
   await expect(row(page, 'grafana')).toContainText('Stopped')
 })
 
 test('a row shows at once that something is under way', async ({ page, berth }) => {
   await berth.signIn(page)
   await berth.cluster.fault({ path_contains: 'status/start', action: { kind: 'hang' } })
-  await row(page, 'web').getByRole('button', { name: 'Start web' }).click()
+  await row(page, 'web').getByRole('button', { name: 'Start web', exact: true }).click()
   await expect(row(page, 'web')).toContainText('Starting…')
-  await expect(row(page, 'web').getByRole('button', { name: 'Start web' })).toHaveAttribute('aria-disabled', 'true')
+  await expect(row(page, 'web').getByRole('button', { name: 'Start web', exact: true })).toHaveAttribute('aria-disabled', 'true')
   await berth.cluster.clearFaults()
 })
 
@@ -47,7 +47,7 @@ test('two rows pressed at once, the first fails and the second works: both ends 
 
 test('a failure is one sentence with a reference @nojs', async ({ page, berth }) => {
   await berth.signIn(page)
-  await row(page, 'refuses-to-start').getByRole('button', { name: 'Start refuses-to-start' }).click()
+  await row(page, 'refuses-to-start').getByRole('button', { name: 'Start refuses-to-start', exact: true }).click()
   await expect(page.getByRole('alert')).toContainText('Proxmox tried, and the task for CT 115 failed.')
   await expect(page.locator('.note')).toContainText(/Reference [0-9A-Z]{4}-[0-9A-Z]{2}/)
   await page.reload()
@@ -58,13 +58,13 @@ test('what is not allowed now is disabled and says why @both', async ({ page, be
   await berth.signIn(page)
   const locked = row(page, 'locked-by-backup')
   await expect(locked).toContainText('Locked: backup')
-  await expect(locked.getByRole('button', { name: 'Shut down locked-by-backup' })).toHaveAttribute('aria-disabled', 'true')
-  await expect(locked.getByRole('button', { name: 'Shut down locked-by-backup' })).toHaveAttribute('title', 'Locked: backup. Allowed again when it ends.')
+  await expect(locked.getByRole('button', { name: 'Shut down locked-by-backup', exact: true })).toHaveAttribute('aria-disabled', 'true')
+  await expect(locked.getByRole('button', { name: 'Shut down locked-by-backup', exact: true })).toHaveAttribute('title', 'Locked: backup. Allowed again when it ends.')
 })
 
 test('who may only look sees everything and presses nothing', async ({ page, berth }) => {
   await berth.signIn(page, { user: 'auditor' })
-  const start = row(page, 'web').getByRole('button', { name: 'Start web' })
+  const start = row(page, 'web').getByRole('button', { name: 'Start web', exact: true })
   await expect(start).toHaveAttribute('title', /needs VM.PowerMgmt/)
   // disabled buttons can still be pressed
   await start.click({ force: true })
@@ -93,15 +93,15 @@ test('when Berth itself is away the rows stay and the failure says so', async ({
   berth.expectConsole(/ERR_FAILED/)
   await berth.signIn(page)
   await page.route('**/api/**', (route) => route.abort())
-  await row(page, 'web').getByRole('button', { name: 'Start web' }).click()
+  await row(page, 'web').getByRole('button', { name: 'Start web', exact: true }).click()
   await expect(page.locator('.toasts')).toContainText('Berth cannot be reached. Check your connection.')
   await expect(row(page, 'db')).toBeVisible()
 })
 
 test('the keyboard reaches every verb', async ({ page, berth }) => {
   await berth.signIn(page)
-  await row(page, 'web').getByRole('button', { name: 'Start web' }).focus()
+  await row(page, 'web').getByRole('button', { name: 'Start web', exact: true }).focus()
   await page.keyboard.press('Enter')
   await expect(row(page, 'web')).toContainText('Running')
-  await expect(row(page, 'web').getByRole('button', { name: 'Start web' })).toBeFocused()
+  await expect(row(page, 'web').getByRole('button', { name: 'Start web', exact: true })).toBeFocused()
 })

@@ -25,7 +25,7 @@ test('start, restart, shut down and stop each bring web to where they should @bo
   await choose(page, 'web', 'Restart')
   await expect(web).toContainText('Running')
   await expect(web).not.toContainText('Restarting')
-  await web.getByRole('button', { name: 'Shut down web' }).click()
+  await web.getByRole('button', { name: 'Shut down web', exact: true }).click()
   await expect(web).toContainText('Stopped')
   await choose(page, 'web', 'Start')
   await expect(web).toContainText('Running')
@@ -63,7 +63,7 @@ test('a deletion wants the name, refuses a wrong one, and the container is gone 
 
 test('a verb goes on when its page is left, and its end is there on return @both', async ({ page, berth }) => {
   await berth.signIn(page)
-  await row(page, 'slow-to-start').getByRole('button', { name: 'Start slow-to-start' }).click()
+  await row(page, 'slow-to-start').getByRole('button', { name: 'Start slow-to-start', exact: true }).click()
   if (hasJavaScript()) await expect(row(page, 'slow-to-start')).toContainText('Starting…')
   await page.goto('about:blank')
   await page.goto(berth.url)
@@ -79,11 +79,11 @@ test('a second tab and a second user see it without a reload', async ({ page, be
   await tab.goto(berth.url)
   await berth.ready(tab)
   const admin = await another(browser, berth)
-  await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown' }).click()
+  await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown', exact: true }).click()
   for (const other of [tab, admin]) {
     await expect(row(other, 'ignores-shutdown')).toContainText('Shutting down…', { timeout: 3000 })
     await expect(row(other, 'ignores-shutdown')).toContainText('alice@pve')
-    const start = row(other, 'ignores-shutdown').getByRole('button', { name: 'Start ignores-shutdown' })
+    const start = row(other, 'ignores-shutdown').getByRole('button', { name: 'Start ignores-shutdown', exact: true })
     await expect(start).toHaveAttribute('title', /By alice@pve, since/)
   }
   for (const other of [tab, admin]) await expect(row(other, 'ignores-shutdown')).toContainText('Stopped', { timeout: 15_000 })
@@ -97,9 +97,9 @@ test('who comes second hears who is at it and since when', async ({ page, berth,
   // the list that admin looks at stays as it was
   await admin.route('**/api/list_containers*', (route) => route.abort())
   berth.expectConsole(/ERR_FAILED/)
-  await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown' }).click()
+  await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown', exact: true }).click()
   await expect(row(page, 'ignores-shutdown')).toContainText('alice@pve')
-  await row(admin, 'ignores-shutdown').getByRole('button', { name: 'Restart ignores-shutdown' }).click()
+  await row(admin, 'ignores-shutdown').getByRole('button', { name: 'Restart ignores-shutdown', exact: true }).click()
   await expect(admin.locator('.toasts')).toContainText(/is busy: shut ?down by alice@pve, since \d+ s/i)
   await admin.context().close()
 })
@@ -108,7 +108,7 @@ test('a failing start says so in its row, on its page and in the history @both',
   berth.expectStatus(502)
   await berth.signIn(page)
   const failing = row(page, 'refuses-to-start')
-  await failing.getByRole('button', { name: 'Start refuses-to-start' }).click()
+  await failing.getByRole('button', { name: 'Start refuses-to-start', exact: true }).click()
   await failing.getByRole('link', { name: /Start failed · [0-9A-Z]{4}-[0-9A-Z]{2}/ }).click()
   await expect(page.getByRole('heading', { name: 'Start refuses-to-start' })).toBeVisible()
   await expect(page.getByRole('alert')).toContainText('Proxmox tried, and the task for CT 115 failed.')
@@ -178,7 +178,7 @@ test('with the stream blocked a verb still shows its end from its own answer', a
   berth.expectConsole(/ERR_FAILED/)
   await page.route('**/api/live', (route) => route.abort())
   await berth.signIn(page)
-  await row(page, 'web').getByRole('button', { name: 'Start web' }).click()
+  await row(page, 'web').getByRole('button', { name: 'Start web', exact: true }).click()
   await expect(row(page, 'web')).toContainText('Running', { timeout: 5000 })
 })
 
@@ -197,7 +197,7 @@ test.describe('where a shutdown takes longer than an answer', () => {
   test('without JavaScript a long verb leads back to a list that refreshes itself until the end @nojs', async ({ page, berth }) => {
     test.slow()
     await berth.signIn(page)
-    await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown' }).click()
+    await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown', exact: true }).click()
     await expect(page).toHaveURL(/\?op=[0-9a-f]{32}$/)
     await expect(page.locator('.banner')).toContainText('was stopped hard, because it did not shut down in time', { timeout: 40_000 })
     await expect(page.locator('noscript meta')).toHaveCount(0)
@@ -207,7 +207,7 @@ test.describe('where a shutdown takes longer than an answer', () => {
   test('an operation has a page that follows it to its end @both', async ({ page, berth }) => {
     test.slow()
     await berth.signIn(page)
-    await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown' }).click()
+    await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown', exact: true }).click()
     await row(page, 'ignores-shutdown').getByRole('link', { name: 'alice@pve' }).click({ timeout: 20_000 })
     await expect(page.getByRole('heading', { name: 'Shut down ignores-shutdown' })).toBeVisible()
     await expect(page.locator('.phases')).toContainText('waiting for it to shut down by itself')

@@ -81,7 +81,7 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await expect(page.locator('.toasts')).toContainText('failed')
     await berth.cluster.fault({ path_contains: 'status/start', action: { kind: 'hang' } })
     await row(page, 'minecraft').getByRole('button', { name: 'More for' }).click()
-    await page.locator('[popover]:popover-open').getByRole('button', { name: 'Start' }).click()
+    await page.locator('[popover]:popover-open').getByRole('button', { name: 'Start', exact: true }).click()
     await expect(row(page, 'minecraft')).toContainText('Starting…')
   },
   'containers-menu': async (page, berth) => {

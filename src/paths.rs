@@ -10,11 +10,6 @@ pub fn home() -> &'static str {
     "/"
 }
 
-/// The containers, with what became of an operation.
-pub fn home_after(operation: &OperationId) -> String {
-    format!("/?op={operation}")
-}
-
 /// A container.
 pub fn container(id: &ContainerId) -> String {
     format!("/containers/{id}")

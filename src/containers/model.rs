@@ -2,7 +2,7 @@
 
 use crate::{
     error::{AppError, Lock},
-    operations::model::{ContainerId, OperationView, Verb},
+    operations::model::{ContainerId, OperationLine, Verb},
     proxmox::ids::{NodeName, Vmid},
 };
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ pub struct ContainerList {
     /// Sorted: in trouble first, then by name.
     pub nodes: Vec<NodeRow>,
     /// What is under way on them, and what has ended lately.
-    pub operations: Vec<OperationView>,
+    pub operations: Vec<OperationLine>,
     /// When Proxmox said so, in epoch seconds; none where it has not said anything yet.
     pub as_of: Option<i64>,
     /// The server's time of this answer: what relative times are relative to.

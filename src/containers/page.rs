@@ -101,7 +101,15 @@ pub async fn number(
 
 async fn subject(context: &Context, id: &ContainerId) -> Result<Subject, Error> {
     let list = service::list_containers(context).await?;
-    let operation = list.operations.iter().filter(|operation| operation.container == *id).max_by(|a, b| a.id.cmp(&b.id)).cloned();
+    let latest = list.operations.iter().filter(|line| line.container == *id).max_by(|a, b| a.id.cmp(&b.id));
+    let operation = match latest {
+        Some(line) if line.under_way.is_some() || !line.line.is_empty() => {
+            let row =
+                operations::store::get_operation(context.state.db(), &line.id).await.map_err(|e| Error::Db("read an operation", e))?;
+            row.map(OperationView::from)
+        }
+        _ => None,
+    };
     let cluster = context.cluster.name.clone();
     if let Some(row) = list.rows.iter().find(|row| row.id == *id).cloned() {
         return Ok(Subject {

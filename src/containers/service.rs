@@ -46,8 +46,11 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
     let known = inventory.last_good(&viewer);
     let nothing = ContainerList { rows: vec![], nodes: vec![], operations: vec![], as_of: None, now: 0, trouble: None };
     let known = known.unwrap_or(nothing);
-    let operations = operations::service::list_current(context, &known.rows).await?;
-    Ok(ContainerList { operations, now: now(), trouble, ..known })
+    let now = now();
+    let status_of = |id: &ContainerId| known.rows.iter().find(|row| row.id == *id).map(|row| row.status);
+    let current = operations::service::list_current(context, &known.rows).await?;
+    let operations = current.iter().map(|operation| operation.in_list(status_of(&operation.container), now)).collect();
+    Ok(ContainerList { operations, now, trouble, ..known })
 }
 
 /// Asks Proxmox for everything that the list shows, in two calls.

@@ -11,7 +11,7 @@ use crate::{
     error::AppError,
     operations::{
         desk::{Desk, leave_if_signed_out},
-        model::{ContainerId, OperationState, OperationView, Verb},
+        model::{ContainerId, OperationLine, Verb},
     },
     paths,
     proxmox::ids::NodeName,
@@ -20,6 +20,7 @@ use crate::{
         format,
         icons::{Glyph, Icon},
         parts::{ErrorNote, Meter, PageHead, Percent, Tag, figure_class},
+        toasts::Toasts,
         wire::{Loaded, load},
     },
 };
@@ -36,6 +37,7 @@ struct Page {
     /// Why there is nothing newer.
     failed: RwSignal<Option<AppError>>,
     desk: Desk,
+    toasts: Toasts,
 }
 
 /// `/`.
@@ -43,7 +45,7 @@ struct Page {
 pub fn ContainersPage() -> impl IntoView {
     let desk: Desk = expect_context();
     let list = load(move || desk.news(), |_| list_containers());
-    let page = Page { list, good: RwSignal::new(None), failed: RwSignal::new(None), desk };
+    let page = Page { list, good: RwSignal::new(None), failed: RwSignal::new(None), desk, toasts: expect_context() };
     view! {
         <Title text="Containers" />
         <PageHead title="Containers">
@@ -66,6 +68,7 @@ impl Page {
             Ok(list) if list.as_of.is_none() && self.good.with_untracked(Option::is_some) => self.fail(list.trouble),
             Ok(list) => {
                 self.fail(list.trouble.clone());
+                self.announce_ends(&list);
                 self.good.set(Some(list));
             }
             Err(error) => {
@@ -83,12 +86,23 @@ impl Page {
         }
     }
 
+    /// Tells who listens rather than looks of what has ended since the last list.
+    fn announce_ends(self, new: &ContainerList) {
+        self.good.with_untracked(|old| {
+            let Some(old) = old else { return };
+            let was_told = |line: &OperationLine| old.operations.iter().any(|other| other.id == line.id && other.under_way.is_none());
+            for line in new.operations.iter().filter(|line| line.under_way.is_none() && !was_told(line)) {
+                self.toasts.announce(line.sentence.clone());
+            }
+        });
+    }
+
     fn row(self, id: &ContainerId) -> Option<ContainerRow> {
         self.good.with(|list| list.as_ref()?.rows.iter().find(|row| row.id == *id).cloned())
     }
 
     /// What is under way on a container, or has ended lately: the latest that is known.
-    fn operation(self, id: &ContainerId) -> Option<OperationView> {
+    fn operation(self, id: &ContainerId) -> Option<OperationLine> {
         self.good.with(|list| list.as_ref()?.operations.iter().filter(|o| o.container == *id).max_by(|a, b| a.id.cmp(&b.id)).cloned())
     }
 }
@@ -147,16 +161,20 @@ fn Answer(page: Page) -> impl IntoView {
     let asked = Memo::new(move |_| query.with(|query| query.get("op")));
     let outcome = move || {
         let id = asked.get()?;
-        let (operation, now) = page.good.with(|list| {
-            let list = list.as_ref()?;
-            Some((list.operations.iter().find(|operation| operation.id.as_str() == id)?.clone(), list.now))
-        })?;
-        let lasts = operation.lasts(now);
+        let find = |list: &ContainerList| list.operations.iter().find(|operation| operation.id.as_str() == id).cloned();
+        let operation = page.good.with(|list| list.as_ref().and_then(find))?;
+        let glyph = if operation.under_way.is_some() {
+            "pending"
+        } else if operation.is_bad {
+            "fail"
+        } else {
+            "ok"
+        };
         Some(view! {
-            {operation.is_open().then(|| view! { <Refresh /> })}
-            <a class="banner" class:banner-bad=operation.error.is_some() href=paths::operation(&operation.id)>
-                <Glyph name=operation.glyph() />
-                <span class="min-w-0" role="status">{operation.sentence()} " · " {lasts}</span>
+            {operation.under_way.map(|_| view! { <Refresh /> })}
+            <a class="banner" class:banner-bad=operation.is_bad href=paths::operation(&operation.id)>
+                <Glyph name=glyph />
+                <span class="min-w-0" role="status">{operation.sentence}</span>
                 <span class="ml-auto text-link whitespace-nowrap">"Show operation"</span>
             </a>
         })
@@ -353,21 +371,18 @@ struct Shown {
     /// What was asked for in this tab and is not answered yet.
     pending: Option<Verb>,
     /// What is under way, or has ended lately.
-    operation: Option<OperationView>,
+    operation: Option<OperationLine>,
     now: i64,
 }
 
 impl Shown {
     fn under_way(&self) -> Option<Verb> {
-        let open = self.operation.as_ref().filter(|operation| operation.is_open());
-        self.pending.or(open.map(|operation| operation.verb))
+        self.pending.or_else(|| self.operation.as_ref()?.under_way)
     }
 
     /// The last verb, where it did not end well and nobody has reached by now what it was for.
-    fn not_done(&self) -> Option<&OperationView> {
-        self.operation.as_ref().filter(|operation| {
-            !matches!(operation.state, OperationState::Open | OperationState::Succeeded) && operation.verb.goal() != Some(self.row.status)
-        })
+    fn not_done(&self) -> Option<&OperationLine> {
+        self.operation.as_ref().filter(|operation| operation.is_bad && !operation.line.is_empty())
     }
 
     fn glyph(&self) -> &'static str {
@@ -394,7 +409,7 @@ impl Shown {
     /// Why a verb is not allowed now.
     fn refusal(&self, verb: Verb) -> Option<String> {
         match (self.pending, &self.operation) {
-            (_, Some(operation)) if operation.is_open() => Some(operation.in_the_way(self.now)),
+            (_, Some(operation)) if operation.under_way.is_some() => Some(operation.why.clone()),
             (Some(going), _) => Some(format!("{} Allowed again when that ends.", going.under_way())),
             _ => may(verb, &self.row).err().map(super::model::Refusal::sentence),
         }
@@ -459,7 +474,7 @@ fn Brief(shown: Memo<Option<Shown>>) -> impl IntoView {
         shown.with(|s| {
             let Some(s) = s else { return Default::default() };
             match (s.under_way(), s.not_done(), s.row.lock) {
-                (None, Some(operation), _) => ("w-error", operation.verb.not_done(operation.state)),
+                (None, Some(operation), _) => ("w-error", operation.line.clone()),
                 (None, None, Some(lock)) => ("w-lock", format!("Locked: {}", lock.word())),
                 _ => (s.tone(), s.word().to_owned()),
             }
@@ -474,20 +489,14 @@ fn SecondLine(shown: Memo<Option<Shown>>) -> impl IntoView {
     move || {
         shown.with(|s| {
             let s = s.as_ref()?;
-            let line = |class, operation: &OperationView, text: String, more: String| {
-                view! { <a class=class href=paths::operation(&operation.id) title=more>{text}</a> }.into_any()
+            let line = |class, operation: &OperationLine| {
+                view! { <a class=class href=paths::operation(&operation.id) title=operation.why.clone()>{operation.line.clone()}</a> }
+                    .into_any()
             };
             Some(match (s.under_way(), &s.operation, s.not_done(), s.row.lock) {
-                (Some(_), Some(operation), ..) if operation.is_open() => {
-                    line("sub", operation, format!("{} · {}", operation.actor, operation.lasts(s.now)), operation.sentence())
-                }
+                (Some(_), Some(operation), ..) if operation.under_way.is_some() => line("sub", operation),
                 (Some(_), ..) => return None,
-                (None, _, Some(operation), _) => {
-                    let error = operation.error.as_ref();
-                    let reference = error.and_then(AppError::incident).map(|n| format!(" · {n}")).unwrap_or_default();
-                    let text = format!("{}{reference}", operation.verb.not_done(operation.state));
-                    line("sub w-error", operation, text, error.map(ToString::to_string).unwrap_or_default())
-                }
+                (None, _, Some(operation), _) => line("sub w-error", operation),
                 (None, _, None, Some(lock)) => view! {
                     <span class="sub w-lock flex items-center gap-1">
                         <Glyph name="lock" class="!w-2.5 !h-2.5" />

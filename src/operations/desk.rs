@@ -14,7 +14,7 @@ pub struct Desk {
     /// What was sent and is not answered yet.
     pending: RwSignal<Vec<(ContainerId, Verb)>>,
     /// Counts the reasons to look again.
-    news: RwSignal<u32>,
+    news: RwSignal<usize>,
 }
 
 impl Desk {
@@ -32,7 +32,7 @@ impl Desk {
     }
 
     /// Changes with every reason to look again; what a page loads depends on it.
-    pub fn news(self) -> u32 {
+    pub fn news(self) -> usize {
         self.news.get()
     }
 
@@ -44,7 +44,6 @@ impl Desk {
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "hydrate")] {
-        use super::model::Outcome;
         use crate::{error::AppError, paths, ui::browser};
         use leptos::{ev::SubmitEvent, task::spawn_local};
         use std::time::Duration;
@@ -68,19 +67,13 @@ cfg_if::cfg_if! {
                 let name = form.data("name");
                 toasts.announce(format!("{name}: {}", verb.under_way()));
                 spawn_local(async move {
-                    let answer = browser::post::<Outcome>(form.action(), form.body()).await;
+                    let answer = browser::post(form.action(), form.body()).await;
                     form.mark(false);
                     self.pending.update(|pending| pending.retain(|(other, _)| *other != id));
                     match answer {
-                        Ok(outcome) => {
-                            if let Outcome::Done(report) = &outcome {
-                                toasts.announce(report.sentence(&name));
-                            }
-                            // the page of a question has no more to say
-                            if !form.data("then").is_empty() {
-                                return browser::leave_for(&paths::home_after(outcome.operation()));
-                            }
-                        }
+                        // the page of a question has no more to say
+                        Ok(location) if !form.data("then").is_empty() => return browser::leave_for(&location),
+                        Ok(_) => {}
                         Err(AppError::SignedOut) => return leave_if_signed_out(&AppError::SignedOut),
                         Err(error) if form.refuse(&error.to_string()) => {}
                         Err(error) => toasts.fail(format!("{} failed for {name}.", verb.label()), error),

@@ -227,6 +227,25 @@ pub struct OperationView {
     pub error: Option<AppError>,
 }
 
+/// What the list of containers says of an operation. In words: a browser has no need to make them itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationLine {
+    /// Which.
+    pub id: OperationId,
+    /// The container's row.
+    pub container: ContainerId,
+    /// What is being done; none where it has ended.
+    pub under_way: Option<Verb>,
+    /// It did not end well.
+    pub is_bad: bool,
+    /// Beside the container's status; empty where there is nothing to say.
+    pub line: String,
+    /// The same at more length, without a full stop.
+    pub sentence: String,
+    /// Why nothing else can be done meanwhile, or why it did not end well.
+    pub why: String,
+}
+
 /// The result in an operation's row and in its event: `ok`, `warnings`, or the error's code.
 pub fn result_code(warnings: bool, error: Option<&AppError>) -> &'static str {
     match error {

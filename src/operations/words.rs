@@ -1,7 +1,7 @@
 //! How operations read, on buttons, in rows and on pages.
 
-use super::model::{Manner, OperationState, OperationView, Report, Verb};
-use crate::ui::format;
+use super::model::{Manner, OperationLine, OperationState, OperationView, Verb};
+use crate::{containers::model::Status, error::AppError, ui::format};
 
 impl Verb {
     /// All of them, in the order of a menu.
@@ -53,13 +53,6 @@ impl Verb {
     }
 }
 
-impl Report {
-    /// What there is to say of it.
-    pub fn sentence(&self, name: &str) -> String {
-        self.verb.done(name, self.manner, self.warnings)
-    }
-}
-
 impl OperationView {
     /// Whether its end is still to come.
     pub fn is_open(&self) -> bool {
@@ -83,6 +76,30 @@ impl OperationView {
             OperationState::Open => format!("{}: {}", self.name, self.verb.under_way()),
             OperationState::Succeeded => self.verb.done(&self.name, self.manner, self.warnings),
             state => format!("{}: {}", self.name, self.verb.not_done(state)),
+        }
+    }
+
+    /// What the list says of it, beside a container that is seen to do this; none where it is not in the list.
+    pub fn in_list(&self, status: Option<Status>, now: i64) -> OperationLine {
+        let ended_badly = !matches!(self.state, OperationState::Open | OperationState::Succeeded);
+        let line = match &self.error {
+            _ if self.is_open() => format!("{} · {}", self.actor, self.lasts(now)),
+            // somebody has reached by now what it was for
+            _ if !ended_badly || status.is_some() && status == self.verb.goal() => String::new(),
+            Some(error) if error.incident().is_some() => {
+                let reference = error.incident().map(|number| number.to_string()).unwrap_or_default();
+                format!("{} · {reference}", self.verb.not_done(self.state))
+            }
+            _ => self.verb.not_done(self.state),
+        };
+        OperationLine {
+            id: self.id.clone(),
+            container: self.container.clone(),
+            under_way: self.is_open().then_some(self.verb),
+            is_bad: ended_badly,
+            line,
+            sentence: self.sentence(),
+            why: if self.is_open() { self.in_the_way(now) } else { self.error.as_ref().map(AppError::to_string).unwrap_or_default() },
         }
     }
 

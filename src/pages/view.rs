@@ -1,7 +1,8 @@
 //! A page that the server renders, in its place.
 
-use super::api::get_page;
+use super::{api::get_page, model::RenderedPage};
 use crate::{
+    error::AppError,
     operations::desk::{Desk, leave_if_signed_out},
     ui::{parts::ErrorNote, wire::load},
 };
@@ -18,33 +19,37 @@ pub fn ServerPage() -> impl IntoView {
         location.pathname.get() + &location.search.with(|search| if search.is_empty() { String::new() } else { format!("?{search}") })
     });
     let page = load(move || (address.get(), desk.news()), |(address, _)| get_page(address));
-    let good = RwSignal::new(None);
     let failed = RwSignal::new(None);
-    let take = move |answer| match answer {
+    let (title, html) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
+    // what the element is made with; what comes later replaces its content
+    let first = RwSignal::new(String::new());
+    let is_under_way = RwSignal::new(false);
+    let take = move |answer: Result<RenderedPage, AppError>| match answer {
         Ok(answer) => {
             failed.set(None);
-            good.set(Some(answer));
+            if first.with_untracked(String::is_empty) {
+                first.set(answer.html.clone());
+            }
+            title.set(answer.title);
+            html.set(answer.html);
+            is_under_way.set(answer.is_under_way);
         }
         // what is on screen is better
         Err(error) => {
             leave_if_signed_out(&error);
-            failed.set(good.with_untracked(Option::is_none).then_some(error));
+            failed.set(html.with_untracked(String::is_empty).then_some(error));
         }
     };
-    let title = Memo::new(move |_| {
-        good.with(|page: &Option<super::model::RenderedPage>| page.as_ref().map(|page| page.title.clone()).unwrap_or_default())
-    });
-    let html = Memo::new(move |_| good.with(|page| page.as_ref().map(|page| page.html.clone()).unwrap_or_default()));
     let content = NodeRef::<leptos::html::Div>::new();
     keep_in_place(content, html);
-    hurry(desk, Signal::derive(move || good.with(|page| page.as_ref().is_some_and(|page| page.is_under_way))));
+    hurry(desk, is_under_way);
     view! {
         <Title text=move || title.get() />
         <Transition>
             // taken in first, so that what stands below is there in the same rendering
             {move || page.get().map(take)}
             {move || failed.get().map(|error| view! { <div class="p-6"><ErrorNote error /></div> })}
-            <div node_ref=content inner_html=html.get_untracked()></div>
+            <div node_ref=content inner_html=move || first.get()></div>
         </Transition>
     }
     .into_any()
@@ -59,7 +64,7 @@ cfg_if::cfg_if! {
         const SOON: Duration = Duration::from_secs(2);
 
         /// Shows what is new in the same element.
-        fn keep_in_place(content: NodeRef<leptos::html::Div>, html: Memo<String>) {
+        fn keep_in_place(content: NodeRef<leptos::html::Div>, html: RwSignal<String>) {
             Effect::new(move |shown: Option<String>| {
                 let html = html.get();
                 match content.get() {
@@ -73,7 +78,7 @@ cfg_if::cfg_if! {
         }
 
         /// Asks again soon while something is under way.
-        fn hurry(desk: Desk, is_under_way: Signal<bool>) {
+        fn hurry(desk: Desk, is_under_way: RwSignal<bool>) {
             let again = set_interval_with_handle(
                 move || {
                     if is_under_way.get_untracked() && browser::is_visible() {
@@ -87,7 +92,7 @@ cfg_if::cfg_if! {
             }
         }
     } else {
-        fn keep_in_place(_: NodeRef<leptos::html::Div>, _: Memo<String>) {}
-        fn hurry(_: Desk, _: Signal<bool>) {}
+        fn keep_in_place(_: NodeRef<leptos::html::Div>, _: RwSignal<String>) {}
+        fn hurry(_: Desk, _: RwSignal<bool>) {}
     }
 }

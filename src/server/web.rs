@@ -134,7 +134,13 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
     let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
     let failed = match failure(response).await {
         Ok(response) if form => return redirected(response, &back),
-        Ok(response) => return response,
+        Ok(mut response) => {
+            // a program is told where a form would be led
+            if let Some(to) = followed(&response, &back) {
+                response.headers_mut().entry(header::LOCATION).or_insert(to);
+            }
+            return response;
+        }
         Err(error) => error,
     };
     let mut response = match failed {
@@ -177,12 +183,18 @@ async fn failure(response: Response) -> Result<Response, AppError> {
     Err(error)
 }
 
+/// The page that follows the operation behind an answer, where there is one.
+fn followed(response: &Response, back: &str) -> Option<HeaderValue> {
+    let operation = response.headers().get(OPERATION)?.to_str().ok()?;
+    HeaderValue::from_str(&paths::with_operation(back, operation)).ok()
+}
+
 /// A good answer for a form: on to where the function sends it, or back, where the operation behind it is told of.
 fn redirected(response: Response, back: &str) -> Response {
+    let followed = followed(&response, back);
     let (parts, _) = response.into_parts();
-    let text = |name| parts.headers.get(name).and_then(|v| v.to_str().ok());
-    let back = text(OPERATION).map_or_else(|| back.to_owned(), |operation| paths::with_operation(back, operation));
-    let to = text(header::LOCATION.as_str()).map_or(back, str::to_owned);
+    let to = parts.headers.get(header::LOCATION).or(followed.as_ref());
+    let to = to.and_then(|to| to.to_str().ok()).map_or_else(|| back.to_owned(), str::to_owned);
     let mut redirect = see_other(&to);
     for cookie in parts.headers.get_all(header::SET_COOKIE) {
         redirect.headers_mut().append(header::SET_COOKIE, cookie.clone());

@@ -3,15 +3,13 @@
 use crate::error::AppError;
 use leptos::{
     prelude::*,
-    serde_json,
     server_fn::{
         client::{Client, browser::BrowserClient},
-        error::{FromServerFnError, ServerFnErrorErr},
+        error::FromServerFnError,
         request::{ClientReq, browser::BrowserRequest},
         response::ClientRes,
     },
 };
-use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{Element, EventSource, FormData, HtmlElement, HtmlFormElement, MessageEvent, UrlSearchParams};
 
@@ -122,17 +120,15 @@ impl Submission {
     }
 }
 
-/// Sends a form and reads the answer, as a server function's own caller does.
-pub async fn post<T: DeserializeOwned>(action: &str, body: String) -> Result<T, AppError> {
+/// Sends a form and reads the answer as a server function's own caller does. Where it went well: where a form would be led.
+pub async fn post(action: &str, body: String) -> Result<String, AppError> {
     let request: BrowserRequest =
         ClientReq::<AppError>::try_new_post(action, "application/x-www-form-urlencoded", "application/json", body)?;
     let response = <BrowserClient as Client<AppError>>::send(request).await?;
-    let is_error = ClientRes::<AppError>::status(&response) >= 400;
-    let bytes = ClientRes::<AppError>::try_into_bytes(response).await?;
-    if is_error {
-        return Err(AppError::de(bytes));
+    if ClientRes::<AppError>::status(&response) >= 400 {
+        return Err(AppError::de(ClientRes::<AppError>::try_into_bytes(response).await?));
     }
-    serde_json::from_slice(&bytes).map_err(|_| AppError::from_server_fn_error(ServerFnErrorErr::Deserialization(String::new())))
+    Ok(ClientRes::<AppError>::location(&response))
 }
 
 /// Listens to a stream while this tab is on screen, and says so when it comes back: what happened meanwhile was not heard.
