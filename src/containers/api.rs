@@ -11,12 +11,6 @@ use crate::{
 };
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
-cfg_if::cfg_if! {
-    if #[cfg(feature = "ssr")] {
-        use crate::operations::model::{Choice, Verb};
-    }
-}
-
 /// Every container that the user may see. Answers within a second: with the last good list where Proxmox is slower.
 #[server(endpoint = "list_containers", input = GetUrl)]
 pub async fn list_containers() -> Result<ContainerList, AppError> {
@@ -26,24 +20,20 @@ pub async fn list_containers() -> Result<ContainerList, AppError> {
 /// Starts a container. `confirm` is its name, typed where nothing else tells that it is still the same.
 #[server(endpoint = "start_container")]
 pub async fn start_container(id: ContainerId, confirm: Option<String>) -> Result<Outcome, AppError> {
-    let choice = Choice { confirm, ..Choice::default() };
-    crate::server::handle("start_container", async |context| crate::operations::service::begin(context, Verb::Start, id, choice).await)
-        .await
+    crate::server::handle("start_container", async |context| crate::operations::service::start(context, id, confirm).await).await
 }
 
 /// Stops a container hard.
 #[server(endpoint = "stop_container")]
 pub async fn stop_container(id: ContainerId, confirm: Option<String>) -> Result<Outcome, AppError> {
-    let choice = Choice { confirm, ..Choice::default() };
-    crate::server::handle("stop_container", async |context| crate::operations::service::begin(context, Verb::Stop, id, choice).await).await
+    crate::server::handle("stop_container", async |context| crate::operations::service::stop(context, id, confirm).await).await
 }
 
 /// Shuts a container down, and hard after a while, unless `graceful_only`.
 #[server(endpoint = "shutdown_container")]
 pub async fn shutdown_container(id: ContainerId, graceful_only: Option<bool>, confirm: Option<String>) -> Result<Outcome, AppError> {
-    let choice = Choice { confirm, graceful_only: graceful_only == Some(true) };
     crate::server::handle("shutdown_container", async |context| {
-        crate::operations::service::begin(context, Verb::Shutdown, id, choice).await
+        crate::operations::service::shutdown(context, id, graceful_only == Some(true), confirm).await
     })
     .await
 }
@@ -51,15 +41,11 @@ pub async fn shutdown_container(id: ContainerId, graceful_only: Option<bool>, co
 /// Shuts a container down where it runs, and starts it.
 #[server(endpoint = "restart_container")]
 pub async fn restart_container(id: ContainerId, confirm: Option<String>) -> Result<Outcome, AppError> {
-    let choice = Choice { confirm, ..Choice::default() };
-    crate::server::handle("restart_container", async |context| crate::operations::service::begin(context, Verb::Restart, id, choice).await)
-        .await
+    crate::server::handle("restart_container", async |context| crate::operations::service::restart(context, id, confirm).await).await
 }
 
 /// Stops a container hard where it runs, and removes it with all its data. `confirm` is its name, typed once more.
 #[server(endpoint = "delete_container")]
 pub async fn delete_container(id: ContainerId, confirm: String) -> Result<Outcome, AppError> {
-    let choice = Choice { confirm: Some(confirm), ..Choice::default() };
-    crate::server::handle("delete_container", async |context| crate::operations::service::begin(context, Verb::Delete, id, choice).await)
-        .await
+    crate::server::handle("delete_container", async |context| crate::operations::service::delete(context, id, confirm).await).await
 }

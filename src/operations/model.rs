@@ -136,15 +136,6 @@ pub enum Stage {
     Observing,
 }
 
-/// What somebody chose with a verb.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choice {
-    /// A shutdown is not followed by a hard stop.
-    pub graceful_only: bool,
-    /// The container's name, typed.
-    pub confirm: Option<String>,
-}
-
 /// A part of a list that can be long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paged<T> {

@@ -5,7 +5,7 @@
 
 use super::{
     live::LiveOperations,
-    model::{Choice, ContainerId, OperationId, OperationState, OperationView, Outcome, Paged, Report, Verb},
+    model::{ContainerId, OperationId, OperationState, OperationView, Outcome, Paged, Report, Verb},
     probe::{Probe, StepKind},
     rules::{self, Live},
     runner::{Ending, Position, Runner},
@@ -175,8 +175,42 @@ impl Operations {
     }
 }
 
+/// Boots it, where it stands.
+pub async fn start(context: Context, id: ContainerId, confirm: Option<String>) -> Result<Outcome, Error> {
+    begin(context, Verb::Start, id, Choice { confirm, ..Choice::default() }).await
+}
+
+/// Stops it hard, where it runs.
+pub async fn stop(context: Context, id: ContainerId, confirm: Option<String>) -> Result<Outcome, Error> {
+    begin(context, Verb::Stop, id, Choice { confirm, ..Choice::default() }).await
+}
+
+/// Shuts it down, where it runs; hard after a while, unless `graceful_only`.
+pub async fn shutdown(context: Context, id: ContainerId, graceful_only: bool, confirm: Option<String>) -> Result<Outcome, Error> {
+    begin(context, Verb::Shutdown, id, Choice { confirm, graceful_only }).await
+}
+
+/// Shuts it down where it runs, and boots it.
+pub async fn restart(context: Context, id: ContainerId, confirm: Option<String>) -> Result<Outcome, Error> {
+    begin(context, Verb::Restart, id, Choice { confirm, ..Choice::default() }).await
+}
+
+/// Stops it hard where it runs, and removes it with all its data.
+pub async fn delete(context: Context, id: ContainerId, confirm: String) -> Result<Outcome, Error> {
+    begin(context, Verb::Delete, id, Choice { confirm: Some(confirm), ..Choice::default() }).await
+}
+
+/// What somebody chose with a verb.
+#[derive(Debug, Clone, Default)]
+struct Choice {
+    /// A shutdown is not followed by a hard stop.
+    graceful_only: bool,
+    /// The container's name, typed.
+    confirm: Option<String>,
+}
+
 /// Begins a verb, and answers at its end, or after a while in which it goes on.
-pub async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice) -> Result<Outcome, Error> {
+async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice) -> Result<Outcome, Error> {
     let service = context.state.slice::<Operations>().clone();
     let span = tracing::info_span!("verb", user = %context.user, %verb, container = %id);
     // whoever asked may go away in the middle; what was begun is written down all the same

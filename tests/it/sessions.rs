@@ -159,7 +159,7 @@ async fn a_session_outlives_a_restart_of_the_cluster_and_a_short_outage() {
     app.cluster.resume_listening().await;
     let page = alice.open("/").await;
     assert!(!page.text.contains("homelab cannot be reached."));
-    assert!(page.text.contains("data-vmid=\"103\""));
+    assert!(page.text.contains(alice.id(103).await.as_str()));
 }
 
 #[tokio::test]
