@@ -9,6 +9,7 @@ use berth::{
         api::ListOperations,
         model::{ContainerId, OperationId, OperationView, Paged, Verb},
     },
+    paths,
     server::db::Db,
 };
 use leptos::server_fn::axum::server_fn_paths;
@@ -35,9 +36,12 @@ async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)
             continue;
         }
         // a removal is confirmed with a wrong name
-        for id in [traces.container.as_str(), traces.operation.as_str()] {
+        let (container, operation) = (paths::container(&traces.container), paths::operation(&traces.operation));
+        let addresses = [container.as_str(), operation.as_str(), "/clusters/homelab/104"];
+        for (id, address) in [traces.container.as_str(), traces.operation.as_str(), traces.container.as_str()].into_iter().zip(addresses) {
             let arguments = format!(
-                "id={id}&container={id}&operation={id}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark&username=x&realm=pve&password=x"
+                "id={id}&container={id}&operation={id}&address={address}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
+                 &username=x&realm=pve&password=x"
             );
             let answer = if method == reqwest::Method::GET {
                 browser.send(method.clone(), &format!("{path}?{arguments}"), &[("accept", "application/json")], "").await
