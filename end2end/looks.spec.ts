@@ -188,6 +188,9 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
   },
 }
 
+// five pictures with an accessibility check each, and some states take a beat to come about
+test.describe.configure({ timeout: 90_000 })
+
 for (const [name, reach] of Object.entries(states)) {
   test(`${name} is legible, accessible and in one piece in both themes and at every width`, async ({ page, berth }) => {
     await reach(page, berth)
