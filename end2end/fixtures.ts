@@ -2,6 +2,7 @@
  * browser's console was silent, no answer held a text of Proxmox's or a ticket, and the cluster knew every request. */
 import { test as base, expect, type Page, type Response } from '@playwright/test'
 import { spawn, type ChildProcess } from 'node:child_process'
+import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request as https } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -124,9 +125,22 @@ export async function choose(page: Page, name: string, verb: string) {
   await page.locator('[popover]:popover-open').getByRole('button', { name: verb }).click({ force: true })
 }
 
-export const test = base.extend<{ berth: Berth }>({
+/* What the authenticator app of twofactor@pve shows (RFC 6238), where the cluster's time is ours: with a speed of 1. */
+export function codeOfApp() {
+  // JBSWY3DPEHPK3PXP in Base32
+  const secret = Buffer.from('48656c6c6f21deadbeef', 'hex')
+  const step = Buffer.alloc(8)
+  step.writeBigInt64BE(BigInt(Math.floor(Date.now() / 30_000)))
+  const hash = createHmac('sha1', secret).update(step).digest()
+  const number = hash.readUInt32BE(hash[19] & 0xf) & 0x7fffffff
+  return String(number % 1_000_000).padStart(6, '0')
+}
+
+export const test = base.extend<{ berth: Berth; speed: number }>({
+  /* How many seconds pass in the cluster while one passes here. */
+  speed: [20, { option: true }],
   berth: [
-    async ({ page }, use, info) => {
+    async ({ page, speed }, use, info) => {
       const folder = mkdtempSync(join(tmpdir(), 'berth-e2e-'))
       const children: ChildProcess[] = []
       const start = (program: string, args: string[], line: RegExp): Promise<RegExpMatchArray> =>
@@ -144,7 +158,7 @@ export const test = base.extend<{ berth: Berth }>({
           child.on('exit', (code) => reject(new Error(`${program} ended with ${code}: ${said}`)))
         })
       try {
-        const simulator = ['--listen', '127.0.0.1:0', '--speed', '20', '--control', '--marker', MARKER]
+        const simulator = ['--listen', '127.0.0.1:0', '--speed', String(speed), '--control', '--marker', MARKER]
         const [, address, fingerprint] = await start(process.env.BERTH_SIMULATOR!, simulator, /https:\/\/(\S+)[\s\S]*?((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/)
         const [host, port] = address.split(':')
         const config = join(folder, 'berth.toml')

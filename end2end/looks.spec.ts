@@ -26,6 +26,34 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await page.goto(`${berth.url}/login`)
     await expect(page.getByRole('alert')).toContainText('homelab cannot be reached.')
   },
+  'sign-in-second-factor': async (page, berth) => {
+    await page.goto(`${berth.url}/login`)
+    await berth.fillIn(page, { user: 'twofactor' })
+    await expect(page.getByLabel('Code')).toBeFocused()
+  },
+  'sign-in-second-factor-refused': async (page, berth) => {
+    await page.goto(`${berth.url}/login`)
+    await berth.fillIn(page, { user: 'twofactor' })
+    await page.getByLabel('Code').fill('000000')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await expect(page.getByText('Proxmox refused this code.')).toBeVisible()
+  },
+  'sign-in-second-factor-key': async (page, berth) => {
+    await page.goto(`${berth.url}/login`)
+    await berth.fillIn(page, { user: 'twofactor' })
+    await page.getByRole('link', { name: 'Use a recovery key' }).click()
+    await expect(page.getByLabel('Recovery key')).toBeFocused()
+  },
+  'sign-in-second-factor-unsupported': async (page, berth) => {
+    berth.expectStatus(401)
+    await page.goto(`${berth.url}/login`)
+    await berth.fillIn(page, { user: 'yubikey', realm: 'corp' })
+    await expect(page.getByRole('alert')).toBeVisible()
+  },
+  'sign-in-second-factor-expired': async (page, berth) => {
+    await page.goto(`${berth.url}/login/code?cluster=homelab`)
+    await expect(page.getByRole('alert')).toBeVisible()
+  },
   containers: async (page, berth) => {
     await berth.signIn(page)
   },

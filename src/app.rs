@@ -47,6 +47,7 @@ pub fn App() -> impl IntoView {
         <Title formatter=|title: String| if title.is_empty() { "Berth".to_owned() } else { format!("{title} · Berth") } />
         <Router>
             <Routes fallback=NotFound>
+                // /login/code is a page of the server's own: auth::page
                 <Route path=path!("/login") view=SignInPage />
                 <ParentRoute path=path!("") view=Frame>
                     <Route path=path!("/") view=ContainersPage />
@@ -134,6 +135,32 @@ cfg_if::cfg_if! {
 
         /// The document around the application, on the server only.
         pub fn shell(state: &AppState) -> impl IntoView + use<> {
+            let assets = state.assets();
+            let (script, wasm) = (assets.path("berth.js").to_owned(), assets.path("berth.wasm").to_owned());
+            let start = format!(
+                "import init, {{ hydrate }} from '{script}'; init({{ module_or_path: '{wasm}' }}).then(hydrate);"
+            );
+            let program = view! {
+                <link rel="modulepreload" href=script />
+                <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="" />
+                <script type="module" nonce=use_nonce() inner_html=start></script>
+            };
+            document(state, None, program.into_any(), view! { <App /> }.into_any())
+        }
+
+        /// The document around a page that is whole without the program: a form on it is sent once, and that is all.
+        pub fn plain_shell<P: FnOnce() -> AnyView>(state: &AppState, page: P) -> impl IntoView + use<P> {
+            const SEND_ONCE: &str = "addEventListener('submit', e => e.target.ariaBusy ? e.preventDefault() : e.target.ariaBusy = 'true'); \
+                                     addEventListener('pageshow', () => { for (const form of document.forms) form.ariaBusy = null })";
+            provide_meta_context();
+            let seed = seed();
+            provide_context(ThemeChoice(RwSignal::new(seed.theme)));
+            provide_flash(seed.flash);
+            let script = view! { <script nonce=use_nonce() inner_html=SEND_ONCE></script> };
+            document(state, Some(""), script.into_any(), page())
+        }
+
+        fn document(state: &AppState, ready: Option<&'static str>, scripts: AnyView, body: AnyView) -> impl IntoView + use<> {
             let theme = use_context::<Parts>()
                 .and_then(|parts| flash::cookie(&parts.headers, THEME_COOKIE).map(Theme::of_cookie))
                 .unwrap_or_default();
@@ -148,26 +175,20 @@ cfg_if::cfg_if! {
                 }
             }
             let assets = state.assets();
-            let (script, wasm) = (assets.path("berth.js").to_owned(), assets.path("berth.wasm").to_owned());
-            let start = format!(
-                "import init, {{ hydrate }} from '{script}'; init({{ module_or_path: '{wasm}' }}).then(hydrate);"
-            );
             view! {
                 <!DOCTYPE html>
-                <html lang="en" data-theme=theme.attribute()>
+                <html lang="en" data-theme=theme.attribute() data-ready=ready>
                     <head>
                         <meta charset="utf-8" />
                         <meta name="viewport" content="width=device-width, initial-scale=1" />
                         <meta name="color-scheme" content="light dark" />
                         <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
                         <link rel="stylesheet" href=assets.path("berth.css").to_owned() />
-                        <link rel="modulepreload" href=script />
-                        <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="" />
-                        <script type="module" nonce=nonce inner_html=start></script>
+                        {scripts}
                         <MetaTags />
                     </head>
                     <body>
-                        <App />
+                        {body}
                         <div class="sprite" aria-hidden="true" inner_html=assets.sprite().to_owned()></div>
                     </body>
                 </html>

@@ -5,7 +5,7 @@
 
 use crate::{
     operations::model::Verb,
-    proxmox::ids::{ClusterName, NodeName, UserId, Vmid},
+    proxmox::ids::{ClusterName, NodeName, OtherFactor, UserId, Vmid},
 };
 use leptos::server_fn::{
     codec::JsonEncoding,
@@ -44,6 +44,10 @@ pub enum Field {
     Realm,
     /// Of the sign-in form.
     Password,
+    /// A second factor: what an authenticator app shows.
+    Code,
+    /// A second factor: what was written down for the day when the app is lost.
+    RecoveryKey,
     /// The container's name, typed once more.
     Confirm,
 }
@@ -140,11 +144,17 @@ pub enum AppError {
         /// Where.
         cluster: ClusterName,
     },
-    /// The account has a second factor, and Berth cannot ask for it yet.
-    SecondFactor {
-        /// Who.
-        user: UserId,
+    /// The account has a second factor, and none that can be typed.
+    SecondFactorUnsupported {
+        /// What it has.
+        factor: OtherFactor,
     },
+    /// Proxmox refused the code of an authenticator app.
+    WrongCode,
+    /// Proxmox refused a recovery key.
+    WrongRecoveryKey,
+    /// A password was accepted, and the second factor came too late, or from another browser.
+    SignInExpired,
     /// A field of a form.
     Invalid {
         /// Which.
@@ -322,7 +332,12 @@ impl AppError {
     /// The HTTP status that goes with it where a program asked. A browser's plain form gets a redirect instead.
     pub fn status(&self) -> u16 {
         match self {
-            Self::SignedOut | Self::WrongCredentials { .. } | Self::SecondFactor { .. } => 401,
+            Self::SignedOut
+            | Self::WrongCredentials { .. }
+            | Self::SecondFactorUnsupported { .. }
+            | Self::WrongCode
+            | Self::WrongRecoveryKey
+            | Self::SignInExpired => 401,
             Self::Forbidden { .. } | Self::ForeignOrigin => 403,
             Self::NoSuchContainer | Self::NoSuchOperation | Self::ContainerNotFound { .. } | Self::NoSuchPage => 404,
             Self::ContainerLocked { .. }
@@ -374,7 +389,16 @@ impl fmt::Display for AppError {
         match self {
             Self::SignedOut => f.write_str("You are signed out."),
             Self::WrongCredentials { .. } => f.write_str("Wrong user name or password."),
-            Self::SecondFactor { user } => write!(f, "{user} has a second factor, which Berth cannot ask for yet."),
+            Self::SecondFactorUnsupported { factor } => f.write_str(match factor {
+                OtherFactor::WebAuthn => "Your second factor is a security key (WebAuthn), which Berth cannot ask for.",
+                OtherFactor::U2f => "Your second factor is a security key (U2F), which Berth cannot ask for.",
+                OtherFactor::Yubico => "Your second factor is a Yubico key, which Berth cannot ask for.",
+                OtherFactor::Spent => "All your recovery keys are used up.",
+                OtherFactor::Unknown => "Your second factor is of a kind that Berth cannot ask for.",
+            }),
+            Self::WrongCode => f.write_str("Proxmox refused this code. Enter the next one."),
+            Self::WrongRecoveryKey => f.write_str("Proxmox refused this key. Each one works once."),
+            Self::SignInExpired => f.write_str("This sign-in has expired. Enter your password again."),
             Self::Invalid { field, flaw } => f.write_str(match (field, flaw) {
                 (Field::Cluster, _) => "Choose a cluster.",
                 (Field::Username, Flaw::Empty) => "Enter your user name.",
@@ -382,6 +406,10 @@ impl fmt::Display for AppError {
                 (Field::Realm, Flaw::Unknown) => "This cluster has no such realm.",
                 (Field::Realm, _) => "Choose a realm.",
                 (Field::Password, _) => "Enter your password.",
+                (Field::Code, Flaw::Empty) => "Enter the code.",
+                (Field::Code, _) => "A code has six digits.",
+                (Field::RecoveryKey, Flaw::Empty) => "Enter a recovery key.",
+                (Field::RecoveryKey, _) => "A recovery key is like 1a2b-3c4d-5e6f-7a8b.",
                 (Field::Confirm, _) => "Type the container's name to confirm.",
             }),
             Self::Forbidden { vmid: Some(vmid) } => write!(f, "Your Proxmox account may not do that to CT {vmid}."),
@@ -458,10 +486,12 @@ mod tests {
 
     #[test]
     fn the_codes_are_a_contract() {
-        let codes = "signed_out wrong_credentials second_factor invalid forbidden no_such_container no_such_operation container_not_found \
-                     container_locked already_running not_running is_template must_be_stopped protected ha_managed status_unknown busy \
-                     identity_changed identity_unclear did_not_stop cancelled interrupted outcome_unknown task_failed cluster_unreachable cluster_slow certificate_untrusted node_unreachable \
-                     refused unintelligible bad_request too_large foreign_origin no_such_page offline outdated internal";
+        let codes = "signed_out wrong_credentials second_factor_unsupported wrong_code wrong_recovery_key sign_in_expired invalid \
+                     forbidden no_such_container no_such_operation container_not_found container_locked already_running not_running \
+                     is_template must_be_stopped protected ha_managed status_unknown busy identity_changed identity_unclear \
+                     did_not_stop cancelled interrupted outcome_unknown task_failed cluster_unreachable cluster_slow \
+                     certificate_untrusted node_unreachable refused unintelligible bad_request too_large foreign_origin \
+                     no_such_page offline outdated internal";
         assert_eq!(AppError::VARIANTS.join(" "), codes);
     }
 

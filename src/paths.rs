@@ -34,6 +34,22 @@ pub fn login_at(cluster: &str, next: &str) -> String {
     }
 }
 
+/// The page that asks for a second factor. It is none of the router's: it is whole without the program.
+pub fn second_factor() -> &'static str {
+    "/login/code"
+}
+
+/// The same for a sign-in that is on its way to `next`. It asks for a code, or for a recovery key.
+pub fn second_factor_at(cluster: &str, next: &str, by_key: bool) -> String {
+    let path = login_at(cluster, next).replacen(login(), second_factor(), 1);
+    if by_key { path + "&key" } else { path }
+}
+
+/// The sign-in form, from the page that asks for a second factor: for the same cluster, and with the same way on.
+pub fn login_again(from: &str) -> String {
+    from.replacen(second_factor(), login(), 1)
+}
+
 /// `next` where it is a path of this site, else home. `//evil.example` and `/\evil.example` are other sites to a browser.
 pub fn safe_next(next: &str) -> &str {
     let ours = next.starts_with('/')
@@ -91,5 +107,7 @@ mod tests {
         assert_eq!(login_then("/"), "/login");
         assert_eq!(login_then("/?tag=a b"), "/login");
         assert_eq!(login_then("/?a=1&b=2"), "/login?next=/%3Fa%3D1%26b%3D2");
+        assert_eq!(second_factor_at("home", "/?a=1", true), "/login/code?cluster=home&next=/%3Fa%3D1&key");
+        assert_eq!(login_again(&second_factor_at("home", "/?a=1", false)), login_at("home", "/?a=1"));
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::proxmox::client::ConnectionError;
 use crate::{
-    app::shell,
-    auth::service::Realms,
+    app::{plain_shell, shell},
+    auth::{page::SecondFactorPage, service::Realms},
     containers::inventory::Inventory,
+    error::AppError,
     operations::{probe::Probe, recovery, service::Operations},
+    paths,
     server::{
-        AppState,
+        AppState, Visitor,
         assets::{AssetError, Assets},
         config::{ClusterConfig, Config},
         db::{Db, OpenError},
@@ -24,7 +26,7 @@ use axum::{
     http::{Extensions, StatusCode, header},
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::any,
+    routing::{any, get},
     serve::ListenerExt,
 };
 use leptos::prelude::provide_context;
@@ -32,7 +34,7 @@ use std::{future::Future, net::SocketAddr, os::unix::fs::DirBuilderExt, time::Du
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer};
-use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
+use tower_sessions::{Expiry, Session, SessionManagerLayer, cookie::SameSite};
 
 /// How often sessions that have expired are removed.
 const CLEAN_UP: Duration = Duration::from_secs(10 * 60);
@@ -180,7 +182,10 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
             .layer(from_fn_with_state(state.clone(), web::answer))
             .layer(identified.clone()),
     );
-    let pages = Router::new().fallback(page).layer(ServiceBuilder::new().layer(compression()).layer(identified));
+    let pages = Router::new()
+        .route(paths::second_factor(), get(second_factor))
+        .fallback(page)
+        .layer(ServiceBuilder::new().layer(compression()).layer(identified));
     Router::new()
         .merge(functions)
         .route("/healthz", any(|| async { "ok" }))
@@ -220,6 +225,26 @@ async fn page(State(state): State<AppState>, request: Request<Body>) -> Response
     let context = state.clone();
     let render = leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), move || shell(&state));
     render(request).await
+}
+
+/// The page that asks for a second factor. Who has not begun to sign in, or too long ago, is back at the password.
+async fn second_factor(State(state): State<AppState>, session: Session, request: Request<Body>) -> Response {
+    let visitor = Visitor { state: state.clone(), session, signed_in: None, source: None };
+    match SecondFactorPage::of(&visitor, request.uri().query().unwrap_or_default()).await {
+        Ok(Some(page)) => {
+            let context = state.clone();
+            let page = move || {
+                let page = page.clone();
+                plain_shell(&state, move || page.view())
+            };
+            leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), page)(request).await
+        }
+        Ok(None) => {
+            let here = request.uri().path_and_query().map_or(paths::login(), |here| here.as_str());
+            web::with_flash(&state, &paths::login_again(here), AppError::SignInExpired, Vec::new())
+        }
+        Err(error) => web::plain(&error.into()),
+    }
 }
 
 async fn clean_up(sessions: Sessions) {

@@ -2,6 +2,7 @@
 
 use super::{
     model::{RealmChoice, SignInForm},
+    second_factor::{self, Begun},
     store::{self, TicketRow},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
         self, Cause, Client,
         client::SignIn,
         ids::{ClusterName, Realm, UserId},
-        ticket::{LIFETIME, Ticket},
+        ticket::{Challenge, LIFETIME, Ticket},
         wire::Domain,
     },
     server::{
@@ -102,9 +103,18 @@ fn built_in_realms() -> Vec<RealmChoice> {
         .collect()
 }
 
+/// Whether a sign-in has reached its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// There is a session.
+    SignedIn,
+    /// A second factor is asked for.
+    Halfway,
+}
+
 /// Signs in. The realm is checked first, because Proxmox answers for an unknown one as for a wrong password; all else it refuses in
 /// one way, and so do we.
-pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &str, password: SecretString) -> Result<(), Error> {
+pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &str, password: SecretString) -> Result<Progress, Error> {
     let invalid = |field, flaw| Error::Answer(AppError::Invalid { field, flaw });
     let cluster = cluster.parse().ok().and_then(|name| visitor.state.cluster(&name));
     let cluster = cluster.ok_or_else(|| invalid(Field::Cluster, Flaw::Unknown))?;
@@ -125,7 +135,7 @@ pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &s
     }
     let ticket = match cluster.connection.access_ticket(&user, &password).await {
         Ok(SignIn::Ticket(ticket)) => ticket,
-        Ok(SignIn::SecondFactor(_)) => return Err(Error::Answer(AppError::SecondFactor { user })),
+        Ok(SignIn::SecondFactor(challenge)) => return begin_second_factor(visitor, &cluster, challenge).await,
         Err(proxmox::Error { cause: Cause::SignedOut(_), .. }) => {
             tracing::info!(%user, cluster = %cluster.name, "a sign-in was refused");
             return Err(Error::Answer(AppError::WrongCredentials { user, cluster: cluster.name.clone() }));
@@ -133,8 +143,35 @@ pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &s
         Err(error) => return Err(of_cluster(&cluster, error)),
     };
     begin_session(visitor, &cluster, &ticket).await?;
-    tracing::info!(user = %ticket.user, cluster = %cluster.name, "signed in");
-    Ok(())
+    Ok(Progress::SignedIn)
+}
+
+async fn begin_second_factor(visitor: &Visitor, cluster: &Cluster, challenge: Challenge) -> Result<Progress, Error> {
+    if !challenge.totp && !challenge.recovery {
+        tracing::info!(user = %challenge.user, cluster = %cluster.name, factor = ?challenge.other, "a second factor cannot be asked for");
+        return Err(Error::Answer(AppError::SecondFactorUnsupported { factor: challenge.other }));
+    }
+    second_factor::keep(visitor, cluster, &challenge).await?;
+    tracing::info!(user = %challenge.user, cluster = %cluster.name, "a second factor is asked for");
+    Ok(Progress::Halfway)
+}
+
+/// Ends a sign-in. After a wrong answer it can be tried again as long as the sign-in has not expired; Proxmox counts.
+pub async fn enter_second_factor(visitor: &Visitor, text: SecretString, recovery: bool) -> Result<(), Error> {
+    let Begun { cluster, challenge } = second_factor::begun(visitor).await?.ok_or(Error::Answer(AppError::SignInExpired))?;
+    let (field, answer, wrong) = match recovery {
+        true => (Field::RecoveryKey, second_factor::recovery_key(&text), AppError::WrongRecoveryKey),
+        false => (Field::Code, second_factor::code(&text), AppError::WrongCode),
+    };
+    let answer = answer.map_err(|flaw| Error::Answer(AppError::Invalid { field, flaw }))?;
+    match cluster.connection.access_ticket_second_factor(&challenge, &answer).await {
+        Ok(ticket) => begin_session(visitor, &cluster, &ticket).await,
+        Err(proxmox::Error { cause: Cause::SignedOut(_), .. }) => {
+            tracing::info!(user = %challenge.user, cluster = %cluster.name, "a second factor was refused");
+            Err(Error::Answer(wrong))
+        }
+        Err(error) => Err(of_cluster(&cluster, error)),
+    }
 }
 
 /// A new session with a new id, whatever the browser had before; its ticket is stored before anybody hears of it.
@@ -150,7 +187,9 @@ async fn begin_session(visitor: &Visitor, cluster: &Cluster, ticket: &Ticket) ->
     if kept.is_err() {
         session.flush().await?;
     }
-    kept
+    kept?;
+    tracing::info!(user = %ticket.user, cluster = %cluster.name, "signed in");
+    Ok(())
 }
 
 async fn keep_ticket(state: &AppState, key: &str, cluster: &ClusterName, ticket: &Ticket, issued_at: i64) -> Result<(), Error> {

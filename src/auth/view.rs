@@ -27,12 +27,8 @@ pub fn SignInPage() -> impl IntoView {
     let form = load(move || cluster.get(), get_sign_in_form);
     view! {
         <Title text="Sign in" />
-        <main class="signin">
-            <section class="signin-form">
-                <div class="brand">
-                    <Mark />
-                    "Berth"
-                </div>
+        {at_the_quay(
+            view! {
                 <Transition>
                     {move || Suspend::new(async move {
                         match form.await {
@@ -41,6 +37,23 @@ pub fn SignInPage() -> impl IntoView {
                         }
                     })}
                 </Transition>
+            }
+                .into_any(),
+        )}
+    }
+    .into_any()
+}
+
+/// A form of signing in, and what stands around it.
+pub fn at_the_quay(form: AnyView) -> AnyView {
+    view! {
+        <main class="signin">
+            <section class="signin-form">
+                <div class="brand">
+                    <Mark />
+                    "Berth"
+                </div>
+                {form}
                 <div class="signin-foot">
                     <span>{concat!("Berth ", env!("CARGO_PKG_VERSION"))}</span>
                     <ThemeSwitch />
@@ -86,17 +99,21 @@ fn SignInFields(form: SignInForm) -> impl IntoView {
             let (cluster, next) = (cluster.clone(), next.clone());
             busy.set(true);
             spawn_local(async move {
-                // a good answer leads to `next` by itself
-                if let Err(refused) = sign_in(cluster, username, realm, secret, Some(next)).await {
-                    if let Some(input) = password.get_untracked() {
-                        input.set_value("");
-                    }
-                    let first = if on_field(&refused, Field::Username) { user } else { password };
-                    error.set(Some(refused));
-                    busy.set(false);
-                    if let Some(input) = first.get_untracked() {
-                        // fails only where the field is gone
-                        let _ = input.focus();
+                match sign_in(cluster, username, realm, secret, Some(next)).await {
+                    Ok(Some(page)) => leave_for(&page),
+                    // leads to `next` by itself
+                    Ok(None) => {}
+                    Err(refused) => {
+                        if let Some(input) = password.get_untracked() {
+                            input.set_value("");
+                        }
+                        let first = if on_field(&refused, Field::Username) { user } else { password };
+                        error.set(Some(refused));
+                        busy.set(false);
+                        if let Some(input) = first.get_untracked() {
+                            // fails only where the field is gone
+                            let _ = input.focus();
+                        }
                     }
                 }
             });
@@ -113,6 +130,9 @@ fn SignInFields(form: SignInForm) -> impl IntoView {
         error.get().filter(|e| !matches!(e, AppError::Invalid { .. })).map(|error| {
             let more = match &error {
                 AppError::WrongCredentials { user, cluster } => format!("{cluster} refused this sign-in for {user}."),
+                AppError::SecondFactorUnsupported { .. } => {
+                    "Add an authenticator app or recovery keys in Proxmox, under Permissions › Two Factor.".to_owned()
+                }
                 _ => String::new(),
             };
             view! { <ErrorNote error more /> }
@@ -232,7 +252,12 @@ fn ClusterField(form: SignInForm, next: String) -> impl IntoView {
 
 /// What is wrong with a field, in the place of its hint.
 #[component]
-fn Said(id: &'static str, text: Signal<Option<String>>) -> impl IntoView {
+pub fn Said(
+    /// By which the field names it.
+    id: &'static str,
+    /// Nothing where nothing is wrong.
+    text: Signal<Option<String>>,
+) -> impl IntoView {
     view! {
         <span class="err" id=id>
             {move || {
@@ -272,6 +297,14 @@ pub fn Account(
         </form>
     }
     .into_any()
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "hydrate")] {
+        use crate::ui::browser::leave_for;
+    } else {
+        fn leave_for(_: &str) {}
+    }
 }
 
 /// The picture beside the form: a quay from above, rows of berths, two of them yours.

@@ -134,6 +134,22 @@ impl UserId {
     }
 }
 
+/// A second factor that nobody can type (proxmox-tfa, `TfaChallenge`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OtherFactor {
+    /// A security key or a passkey.
+    WebAuthn,
+    /// What came before WebAuthn.
+    U2f,
+    /// A Yubico key with a password for each time.
+    Yubico,
+    /// Recovery keys, all of them used.
+    Spent,
+    /// Something newer than Berth.
+    Unknown,
+}
+
 /// The name of an API token with its user, such as `root@pam!backup` (`$token_full_regex`, pve-access-control AccessControl.pm:280-287).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -1,6 +1,6 @@
 //! What a sign-in yields: a ticket, which every later call carries, or the challenge for a second factor.
 
-use super::ids::UserId;
+use super::ids::{OtherFactor, UserId};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -48,8 +48,10 @@ pub struct Challenge {
     pub user: UserId,
     /// Whether a code of an authenticator app is taken.
     pub totp: bool,
-    /// Whether a recovery code is taken.
+    /// Whether a recovery key is taken.
     pub recovery: bool,
+    /// What else it is, for who has neither of the two.
+    pub other: OtherFactor,
     text: SecretString,
 }
 
@@ -61,6 +63,7 @@ impl Challenge {
         let json = ticket.strip_prefix("PVE:!tfa!").and_then(|rest| rest.split(':').next());
         let json = json.map(|json| percent_decode_str(json).decode_utf8_lossy());
         let offered: Option<Value> = json.and_then(|json| serde_json::from_str(&json).ok());
+        let mentions = |name: &str| offered.as_ref().is_some_and(|offered| offered.get(name).is_some());
         let has = |name: &str| {
             offered.as_ref().is_none_or(|offered| match &offered[name] {
                 Value::Null | Value::Bool(false) => false,
@@ -70,7 +73,10 @@ impl Challenge {
                 _ => true,
             })
         };
-        Self { totp: has("totp"), recovery: has("recovery"), user, text: ticket.into() }
+        let other = [("webauthn", OtherFactor::WebAuthn), ("u2f", OtherFactor::U2f), ("yubico", OtherFactor::Yubico)];
+        let other = other.into_iter().find(|(name, _)| has(name)).map(|(_, factor)| factor);
+        let other = other.unwrap_or(if mentions("recovery") { OtherFactor::Spent } else { OtherFactor::Unknown });
+        Self { totp: has("totp"), recovery: has("recovery"), other, user, text: ticket.into() }
     }
 
     /// What Proxmox wants back with the answer.
@@ -84,7 +90,7 @@ impl Challenge {
 pub enum SecondFactor {
     /// Six digits of an authenticator app.
     Totp(SecretString),
-    /// A recovery code, which then is used up.
+    /// A recovery key, which then is used up.
     Recovery(SecretString),
 }
 
@@ -107,12 +113,15 @@ mod tests {
         let challenge = |json: &str| {
             let user = "x@pve".parse().unwrap();
             let challenge = Challenge::new(user, format!("PVE:!tfa!{}:6B0325C5::c2lnbmF0dXJl", json.replace(':', "%3A")));
-            (challenge.totp, challenge.recovery)
+            (challenge.totp, challenge.recovery, challenge.other)
         };
-        assert_eq!(challenge(r#"{"totp":true,"recovery":[0,1,2]}"#), (true, true));
-        assert_eq!(challenge(r#"{"totp":true,"recovery":[]}"#), (true, false));
-        assert_eq!(challenge(r#"{"recovery":"low"}"#), (false, true));
-        assert_eq!(challenge(r#"{"recovery":"unavailable","webauthn":{"x":1}}"#), (false, false));
-        assert_eq!(challenge("odd"), (true, true));
+        assert!(matches!(challenge(r#"{"totp":true,"recovery":[0,1,2]}"#), (true, true, _)));
+        assert!(matches!(challenge(r#"{"totp":true,"recovery":[]}"#), (true, false, _)));
+        assert!(matches!(challenge(r#"{"recovery":"low","yubico":false,"u2f":null}"#), (false, true, _)));
+        assert_eq!(challenge(r#"{"recovery":"unavailable","webauthn":{"x":1}}"#), (false, false, OtherFactor::WebAuthn));
+        assert_eq!(challenge(r#"{"yubico":true}"#), (false, false, OtherFactor::Yubico));
+        assert_eq!(challenge(r#"{"recovery":[]}"#), (false, false, OtherFactor::Spent));
+        assert_eq!(challenge(r#"{"voice":true}"#), (false, false, OtherFactor::Unknown));
+        assert!(matches!(challenge("odd"), (true, true, _)));
     }
 }

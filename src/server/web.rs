@@ -16,7 +16,7 @@ use tower_sessions::Session;
 pub const MOST_BODY: usize = 64 << 10;
 
 /// The server functions that a stranger may call; all others answer 401 before their arguments are read.
-pub const OPEN_FUNCTIONS: &[&str] = &["/api/sign_in", "/api/get_sign_in_form", "/api/set_theme"];
+pub const OPEN_FUNCTIONS: &[&str] = &["/api/sign_in", "/api/get_sign_in_form", "/api/enter_second_factor", "/api/set_theme"];
 
 /// What a form without JavaScript gets back after an error. Nothing else is carried, so no password ever is.
 const KEPT_FIELDS: &[&str] = &["username", "realm"];
@@ -90,7 +90,7 @@ pub async fn identify(State(state): State<AppState>, session: Session, mut reque
         if known.is_none() && !OPEN_FUNCTIONS.contains(&path) {
             return plain(&AppError::SignedOut);
         }
-    } else if path == paths::login() {
+    } else if [paths::login(), paths::second_factor()].contains(&path) {
         if known.is_some() {
             return see_other(paths::home());
         }
@@ -140,14 +140,8 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
     let mut response = match failed {
         error if !form => plain(&error),
         AppError::SignedOut => see_other(&paths::login_then(&back)),
-        error => {
-            let mut response = see_other(&back);
-            let secure = state.public_url().is_some_and(|url| url.is_https());
-            if let Some(cookie) = flash::set(Flash { error, fields }, secure) {
-                response.headers_mut().append(header::SET_COOKIE, cookie);
-            }
-            response
-        }
+        AppError::SignInExpired => with_flash(&state, &paths::login_again(&back), AppError::SignInExpired, fields),
+        error => with_flash(&state, &back, error, fields),
     };
     // a session that ended takes its cookie with it
     for cookie in cookies {
@@ -200,13 +194,23 @@ fn redirected(response: Response, back: &str) -> Response {
 fn referring_path(headers: &HeaderMap) -> String {
     let referrer = headers.get(header::REFERER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<Uri>().ok());
     let path = referrer.as_ref().and_then(|uri| uri.path_and_query()).map_or(paths::home(), |p| p.as_str());
-    // the sign-in form is the one page that safe_next leaves out
+    // the pages of signing in are the ones that safe_next leaves out
     if path.starts_with(paths::login()) { path.to_owned() } else { paths::safe_next(path).to_owned() }
 }
 
 fn kept_fields(body: &[u8]) -> Vec<(String, String)> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(body).unwrap_or_default();
     pairs.into_iter().filter(|(key, _)| KEPT_FIELDS.contains(&key.as_str())).collect()
+}
+
+/// Leads to a page that says what went wrong.
+pub fn with_flash(state: &AppState, to: &str, error: AppError, fields: Vec<(String, String)>) -> Response {
+    let mut response = see_other(to);
+    let secure = state.public_url().is_some_and(|url| url.is_https());
+    if let Some(cookie) = flash::set(Flash { error, fields }, secure) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 fn see_other(to: &str) -> Response {
@@ -217,7 +221,7 @@ fn see_other(to: &str) -> Response {
 }
 
 /// An error as a program reads it.
-fn plain(error: &AppError) -> Response {
+pub fn plain(error: &AppError) -> Response {
     let mut response = (status(error), axum::Json(error)).into_response();
     response.extensions_mut().insert(error.clone());
     response

@@ -2,6 +2,7 @@
 
 use crate::harness::{Browser, Setup, TestApp, change_macs, sign_in_as};
 use berth::{
+    auth::api::EnterSecondFactor,
     containers::{
         api::{ListContainers, ShutdownContainer},
         model::{ContainerList, Status},
@@ -74,7 +75,20 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("an id of nothing", alice.act_on(Verb::Start, nobody, "").await.error()),
         ("an operation of nothing", alice.read(GetOperation { id: "0".repeat(32).parse().unwrap() }).await.error()),
         ("a wrong password", stranger.post(sign_in_as("alice", "pve", "wrong")).await.error()),
-        ("twofactor@pve", stranger.post(sign_in_as("twofactor", "pve", "berth")).await.error()),
+        ("yubikey@corp", stranger.post(sign_in_as("yubikey", "corp", "berth")).await.error()),
+        ("a wrong code", {
+            let halfway = app.stranger();
+            halfway.post(sign_in_as("twofactor", "pve", "berth")).await;
+            halfway.post(EnterSecondFactor { code: "000000".into(), recovery: false, next: None }).await.error()
+        }),
+        ("a wrong recovery key", {
+            let halfway = app.stranger();
+            halfway.post(sign_in_as("twofactor", "pve", "berth")).await;
+            halfway.post(EnterSecondFactor { code: "0000-0000-0000-0000".into(), recovery: true, next: None }).await.error()
+        }),
+        ("a code without a password", {
+            stranger.post(EnterSecondFactor { code: "000000".into(), recovery: false, next: None }).await.error()
+        }),
         ("no password", stranger.post(sign_in_as("alice", "pve", "")).await.error()),
         ("auditor@pve", start(&auditor, 103).await),
         ("CT vanishes", stop(&ann, 122).await),

@@ -17,6 +17,7 @@ mod lifecycle;
 mod parsers;
 mod recordings;
 mod requests;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod store;

@@ -60,13 +60,6 @@ async fn bad_input_is_answered_by_field_and_asks_proxmox_nothing() {
     assert!(app.cluster.requests().iter().all(|request| request.path.ends_with("/access/domains")));
 }
 
-#[tokio::test]
-async fn an_account_with_a_second_factor_is_told_so() {
-    let app = TestApp::start().await;
-    let error = app.stranger().post(sign_in_as("twofactor", "pve", "berth")).await.error();
-    assert_eq!(error, AppError::SecondFactor { user: "twofactor@pve".parse().unwrap() });
-}
-
 fn office() -> ClusterConfig {
     // nothing listens on port 1
     let address = Address { host: "127.0.0.1".into(), port: 1, trust: Trust::System };
