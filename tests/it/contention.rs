@@ -38,7 +38,7 @@ async fn of_200_verbs_at_once_one_works_and_each_other_hears_that_it_is_busy() {
     let cookies = alice.cookies();
     let refused = AtomicUsize::new(0);
     let all = (0..VERBS).map(async |n| {
-        let answer = app.browser(&urls[n % urls.len()], &cookies).act_on(Verb::Start, id.clone(), "").await;
+        let answer = app.browser_at(&urls[n % urls.len()], &cookies).act_on(Verb::Start, id.clone(), "").await;
         if answer.status.is_success() {
             return true;
         }
@@ -64,7 +64,7 @@ async fn of_many_verbs_that_come_and_go_no_two_work_at_the_same_time_and_each_ha
     let cookies = alice.cookies();
     let all = (0..VERBS).map(async |n| {
         let verb = [Verb::Start, Verb::Stop, Verb::Restart][n % 3];
-        let browser = app.browser(&urls[n % urls.len()], &cookies);
+        let browser = app.browser_at(&urls[n % urls.len()], &cookies);
         tokio::time::sleep(Duration::from_millis(10 * n as u64)).await;
         let answer = browser.act_on(verb, id.clone(), "").await;
         match answer.status.is_success() {

@@ -373,13 +373,13 @@ async fn check(case: Case) -> Result<(), String> {
     let has_replica = app.config.database_url.is_some() && !in_recovery;
     if has_replica {
         app.config.data_dir = app.data.path().join("replica");
-        app.start_again().await;
+        app.restart().await;
         app.config.data_dir = app.data.path().to_owned();
     }
     {
         let mut victim = Victim::start(&app, way, first);
         let url = victim.says(LISTENS).await;
-        let alice = app.browser(&url, "");
+        let alice = app.browser_at(&url, "");
         alice.post(sign_in_as("alice", "pve", "berth")).await;
         let row = alice.row(way.vmid()).await;
         if let Some(fault) = way.fault() {
@@ -397,7 +397,7 @@ async fn check(case: Case) -> Result<(), String> {
     }
     app.cluster.clear_faults();
     if !has_replica {
-        app.start_again().await;
+        app.restart().await;
     }
     let settled = async {
         while !app.column("SELECT id FROM operations WHERE state = 'open'").await.is_empty() {

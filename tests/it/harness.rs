@@ -202,16 +202,21 @@ impl TestApp {
         }
     }
 
-    /// Starts it again. Who was signed in is so still: see [`TestApp::browser`].
-    pub async fn start_again(&mut self) {
+    /// Starts it again with the same data, at another address. Browsers come back by [`TestApp::browser`].
+    pub async fn restart(&mut self) {
         self.stop().await;
         let berth = Running::start(self.config.clone(), Probe::default()).await;
         self.url = berth.url.clone();
         self.berth = Some(berth);
     }
 
-    /// The browser with these cookies, at this Berth or at another one of the same database.
-    pub fn browser(&self, url: &str, cookies: &str) -> Browser<'_> {
+    /// Somebody with these cookies, written as [`Browser::cookies`] has them.
+    pub fn browser(&self, cookies: &str) -> Browser<'_> {
+        self.browser_at(&self.url, cookies)
+    }
+
+    /// The same at another Berth of the same database.
+    pub fn browser_at(&self, url: &str, cookies: &str) -> Browser<'_> {
         let jar = cookies.split("; ").filter_map(|pair| pair.split_once('='));
         let jar = jar.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Browser { app: self, url: url.to_owned(), cookies: Mutex::new(jar) }

@@ -452,8 +452,8 @@ async fn row_20_a_restart_of_berth_in_the_middle_of_a_task_sees_its_end() {
     };
     app.stop().await;
     app.cluster.finish_tasks();
-    app.start_again().await;
-    let alice = app.browser(&app.url, &cookies);
+    app.restart().await;
+    let alice = app.browser(&cookies);
     let operations: Paged<OperationView> = alice.read(ListOperations { container: id.clone(), before: None }).await.json();
     assert_eq!(alice.end_of(&operations.items[0].id).await.state, OperationState::Succeeded);
     assert_eq!(only_event(&alice, &id).await.kind, EventKind::Started);
