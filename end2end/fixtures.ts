@@ -78,7 +78,8 @@ export class Berth {
     })
     page.on('pageerror', (error) => problem(`page error: ${error.message}`))
     page.on('response', (response) => {
-      if (response.url().startsWith(this.url) && !response.url().includes('/pkg/')) this.reading.push(read(response))
+      // the stream of ids never ends
+      if (response.url().startsWith(this.url) && !/\/pkg\/|\/api\/live/.test(response.url())) this.reading.push(read(response))
     })
     const read = async (response: Response) => {
       if (response.status() >= 300 && response.status() < 400) return

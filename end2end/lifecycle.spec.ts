@@ -147,6 +147,7 @@ test('a history longer than a page is read page by page @both', async ({ page, b
 
 test('a shutdown that must not be forced leaves it running and says so', async ({ page, berth }) => {
   test.slow()
+  berth.expectStatus(502)
   await berth.signIn(page)
   await choose(page, 'ignores-shutdown', 'Shut down, never stop hard')
   await expect(row(page, 'ignores-shutdown')).toContainText('Shut down failed', { timeout: 30_000 })

@@ -428,7 +428,7 @@ pub async fn get_operation(db: &Db, id: &OperationId) -> sqlx::Result<Option<Ope
 
 /// Some operations, in no order. For the page of a container, whose events name them.
 pub async fn get_operations(db: &Db, ids: &[&OperationId]) -> sqlx::Result<Vec<OperationRow>> {
-    let sql = db.pick(listed!(concat!("SELECT ", operation_columns!(), " FROM operations o WHERE o.id IN "), "$1", ""));
+    let sql = db.pick(listed!(concat!("SELECT ", operation_columns!(), " FROM operations o WHERE o.id"), "$1", ""));
     both!(db, |pool| sqlx::query_as(sql).bind(list(ids)).fetch_all(pool).await)
 }
 

@@ -41,7 +41,7 @@ pub fn ServerPage() -> impl IntoView {
         }
     };
     let content = NodeRef::<leptos::html::Div>::new();
-    keep_in_place(content, html);
+    keep_in_place(content, html, address);
     hurry(desk, is_under_way);
     view! {
         <Title text=move || title.get() />
@@ -64,15 +64,17 @@ cfg_if::cfg_if! {
         const SOON: Duration = Duration::from_secs(2);
 
         /// Shows what is new in the same element.
-        fn keep_in_place(content: NodeRef<leptos::html::Div>, html: RwSignal<String>) {
-            Effect::new(move |shown: Option<String>| {
-                let html = html.get();
-                match content.get() {
-                    // the first one has come with the element
-                    Some(element) if shown.as_ref().is_some_and(|shown| *shown != html) && !browser::replace_content(&element, &html) => {
-                        shown.unwrap_or_default()
+        fn keep_in_place(content: NodeRef<leptos::html::Div>, html: RwSignal<String>, address: Memo<String>) {
+            Effect::new(move |shown: Option<(String, String)>| {
+                let new = (address.get_untracked(), html.get());
+                match (content.get(), shown) {
+                    (Some(element), Some(shown)) if shown.1 != new.1 => {
+                        // another page does not wait for what is open on this one
+                        let is_shown = browser::replace_content(&element, &new.1, shown.0 != new.0);
+                        if is_shown { new } else { shown }
                     }
-                    _ => html,
+                    // the first one has come with the element
+                    _ => new,
                 }
             });
         }
@@ -92,7 +94,7 @@ cfg_if::cfg_if! {
             }
         }
     } else {
-        fn keep_in_place(_: NodeRef<leptos::html::Div>, _: RwSignal<String>) {}
+        fn keep_in_place(_: NodeRef<leptos::html::Div>, _: RwSignal<String>, _: Memo<String>) {}
         fn hurry(_: Desk, _: RwSignal<bool>) {}
     }
 }

@@ -125,10 +125,10 @@ pub async fn post(action: &str, body: String) -> Result<String, AppError> {
     let request: BrowserRequest =
         ClientReq::<AppError>::try_new_post(action, "application/x-www-form-urlencoded", "application/json", body)?;
     let response = <BrowserClient as Client<AppError>>::send(request).await?;
-    if ClientRes::<AppError>::status(&response) >= 400 {
-        return Err(AppError::de(ClientRes::<AppError>::try_into_bytes(response).await?));
-    }
-    Ok(ClientRes::<AppError>::location(&response))
+    let (is_error, location) = (ClientRes::<AppError>::status(&response) >= 400, ClientRes::<AppError>::location(&response));
+    // an answer that is not read to its end keeps its connection
+    let bytes = ClientRes::<AppError>::try_into_bytes(response).await?;
+    if is_error { Err(AppError::de(bytes)) } else { Ok(location) }
 }
 
 /// Listens to a stream while this tab is on screen, and says so when it comes back: what happened meanwhile was not heard.
@@ -157,17 +157,21 @@ pub fn follow(path: &'static str, tell: impl Fn() + Clone + 'static) {
     });
 }
 
-/// Puts a new content into an element, unless somebody writes in it or has opened something there; the focus stays where it was.
-pub fn replace_content(element: &Element, html: &str) -> bool {
+/// Puts a new content into an element. Where it is the same page again, not while somebody writes in it or has opened something there, and
+/// the focus stays where it was; on `another` page it is where that wants it.
+pub fn replace_content(element: &Element, html: &str, another: bool) -> bool {
+    let find = |what| element.query_selector(what).ok().flatten();
     let focused = document().active_element().filter(|focused| element.contains(Some(focused)));
-    if focused.as_ref().is_some_and(|focused| focused.matches("input").unwrap_or_default())
-        || element.query_selector("details[open], :popover-open").ok().flatten().is_some()
-    {
+    if !another && find("input:focus, details[open], :popover-open").is_some() {
         return false;
     }
     let id = focused.map(|focused| focused.id()).filter(|id| !id.is_empty());
     element.set_inner_html(html);
-    if let Some(again) = id.and_then(|id| document().get_element_by_id(&id)?.dyn_into::<HtmlElement>().ok()) {
+    let again = match id {
+        Some(id) if !another => document().get_element_by_id(&id),
+        _ => element.query_selector("[autofocus]").ok().flatten(),
+    };
+    if let Some(again) = again.and_then(|again| again.dyn_into::<HtmlElement>().ok()) {
         // fails only where it is gone
         let _ = again.focus();
     }

@@ -18,8 +18,8 @@ use berth::{
     operations::{
         model::{Call, ContainerId, Manner, OperationId, OperationState, OperationView, Stage, Verb},
         store::{
-            Claim, FinishRow, Held, IntentRow, NewOperationRow, OperationsOf, Terms, claim, finish, get_operation, get_ticket,
-            list_changed_since, list_open, list_operations, list_unknown, renew_lease, renew_ticket, set_intent, set_stage, set_upid,
+            Claim, FinishRow, Held, IntentRow, NewOperationRow, OperationsOf, Terms, claim, finish, get_operation, get_operations,
+            get_ticket, list_changed_since, list_current, list_open, list_operations, list_unknown, renew_lease, renew_ticket, set_intent, set_stage, set_upid,
             take_over,
         },
     },
@@ -762,6 +762,33 @@ async fn operations_are_listed_newest_first_and_changes_earliest_first() {
     assert_eq!(changed.len(), begun.len());
     assert!(changed.is_sorted_by_key(|row| row.updated_at));
     assert_eq!(list_changed_since(&store.db, now + 60_000).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_list_hears_of_what_is_open_and_of_the_latest_end_of_each_container_for_a_while() {
+    let (store, ids) = Store::with([101, 102]).await;
+    let holder = Holder::new_run();
+    let hour = 3600 * SECOND;
+    let current = async |good| {
+        let mut rows = list_current(&store.db, &homelab(), hour, good).await.unwrap();
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        rows.into_iter().map(|row| (row.id, row.state)).collect::<Vec<_>>()
+    };
+    let failed = store.begin(&ids[0], 101, &holder).await;
+    let bad = FinishRow { state: OperationState::Failed, error: Some(AppError::NotRunning { vmid: vmid(101) }), ..done(&ids[0], 101) };
+    assert!(finish(&store.db, Held { operation: &failed, holder: &holder }, &bad).await.unwrap());
+    let open = store.begin(&ids[1], 102, &holder).await;
+    let both = [(failed, OperationState::Failed), (open.clone(), OperationState::Open)];
+    assert_eq!(current(Duration::ZERO).await, both);
+    // a later end speaks for the container, and a good one not for long
+    let good = store.begin(&ids[0], 101, &holder).await;
+    assert!(finish(&store.db, Held { operation: &good, holder: &holder }, &done(&ids[0], 101)).await.unwrap());
+    assert_eq!(current(hour).await, [(open.clone(), OperationState::Open), (good.clone(), OperationState::Succeeded)]);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(current(Duration::ZERO).await, [(open.clone(), OperationState::Open)]);
+    assert_eq!(list_current(&store.db, &"other".parse().unwrap(), hour, hour).await.unwrap(), []);
+    let named = get_operations(&store.db, &[&open, &good, &OperationId::fresh()]).await.unwrap();
+    assert_eq!(named.len(), 2);
 }
 
 #[tokio::test]

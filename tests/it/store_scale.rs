@@ -19,7 +19,7 @@ use berth::{
         model::{Call, ContainerId, OperationId, OperationState, Verb},
         store::{
             Claim, FinishRow, Held, IntentRow, NewOperationRow, OperationsOf, Terms, claim, finish, get_operation, get_ticket,
-            list_changed_since, list_open, list_operations, list_unknown, renew_lease, set_intent, set_upid,
+            get_operations, list_changed_since, list_current, list_open, list_operations, list_unknown, renew_lease, set_intent, set_upid,
         },
     },
     proxmox::ids::{ClusterName, Upid, Vmid},
@@ -281,6 +281,9 @@ impl Scale {
         measure!("get_ticket", get_ticket(db, &row.id));
         let since = db.now_ms().await.unwrap() - 600_000;
         assert_eq!(measure!("list_changed_since", list_changed_since(db, since)).len(), 1);
+        let hour = Duration::from_secs(3600);
+        assert!(measure!("list_current", list_current(db, &cluster, hour, hour)).iter().any(|current| current.id == row.id));
+        assert_eq!(measure!("get_operations", get_operations(db, &[&row.id])).len(), 1);
         let seen = ContainerEndRow::Seen {
             node: "pve2".parse().unwrap(),
             status: Status::Running,
