@@ -273,15 +273,11 @@ async fn the_challenge_of_one_browser_is_of_no_use_to_another() {
 async fn a_second_tab_goes_on_where_the_first_began_and_so_does_berth_after_a_restart() {
     let mut app = TestApp::with(Setup::stepped()).await;
     let cookies = halfway(&app).await.twin().cookies();
-    app.start_again().await;
-    let browser = app.browser(&app.url, &cookies);
+    app.restart().await;
+    let browser = app.browser(&cookies);
     browser.post(enter(&code(&app.cluster))).await;
     assert_eq!(user(&browser).await, "twofactor@pve");
-    assert_eq!(
-        app.browser(&app.url, &cookies).post(enter_key(KEYS[0])).await.error(),
-        AppError::SignInExpired,
-        "the half session has ended"
-    );
+    assert_eq!(app.browser(&cookies).post(enter_key(KEYS[0])).await.error(), AppError::SignInExpired, "the half session has ended");
 }
 
 #[tokio::test]

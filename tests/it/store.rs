@@ -19,8 +19,8 @@ use berth::{
         model::{Call, ContainerId, Manner, OperationId, OperationState, OperationView, Stage, Verb},
         store::{
             Claim, FinishRow, Held, IntentRow, NewOperationRow, OperationsOf, Terms, claim, finish, get_operation, get_operations,
-            get_ticket, list_changed_since, list_current, list_open, list_operations, list_unknown, renew_lease, renew_ticket, set_intent, set_stage, set_upid,
-            take_over,
+            get_ticket, list_changed_since, list_current, list_open, list_operations, list_unknown, renew_lease, renew_ticket, set_intent,
+            set_stage, set_upid, take_over,
         },
     },
     proxmox::ids::{ClusterName, NodeName, Upid, UserId, Vmid},

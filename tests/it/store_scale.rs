@@ -18,8 +18,8 @@ use berth::{
     operations::{
         model::{Call, ContainerId, OperationId, OperationState, Verb},
         store::{
-            Claim, FinishRow, Held, IntentRow, NewOperationRow, OperationsOf, Terms, claim, finish, get_operation, get_ticket,
-            get_operations, list_changed_since, list_current, list_open, list_operations, list_unknown, renew_lease, set_intent, set_upid,
+            Claim, FinishRow, Held, IntentRow, NewOperationRow, OperationsOf, Terms, claim, finish, get_operation, get_operations,
+            get_ticket, list_changed_since, list_current, list_open, list_operations, list_unknown, renew_lease, set_intent, set_upid,
         },
     },
     proxmox::ids::{ClusterName, Upid, Vmid},
