@@ -118,12 +118,12 @@ cfg_if::cfg_if! {
         pub fn shell(state: &AppState) -> impl IntoView + use<> {
             let assets = state.assets();
             let (script, wasm) = (assets.path("berth.js").to_owned(), assets.path("berth.wasm").to_owned());
-            let start = format!(
-                "import init, {{ hydrate }} from '{script}'; init({{ module_or_path: '{wasm}' }}).then(hydrate);"
-            );
+            // asked for at once, by a script: without JavaScript nobody loads it
+            let fetch = format!("const wasm = fetch('{wasm}')");
+            let start = format!("import init, {{ hydrate }} from '{script}'; init({{ module_or_path: wasm }}).then(hydrate);");
             let program = view! {
+                <script nonce=use_nonce() inner_html=fetch></script>
                 <link rel="modulepreload" href=script />
-                <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="" />
                 <script type="module" nonce=use_nonce() inner_html=start></script>
             };
             document(state, None, program.into_any(), view! { <App /> }.into_any())
