@@ -46,7 +46,8 @@ async fn take_up(state: &AppState, service: &Operations) -> Result<(), Error> {
         let is_own = seen.holder.as_ref() == Some(service.holder());
         if at_work.contains(id) {
             let held = store::Held { operation: id, holder: service.holder() };
-            let kept = store::renew_lease(state.db(), held, length).await.map_err(|e| Error::Db("renew a lease", e))?;
+            let work = store::renew_lease(state.db(), held, length);
+            let kept = service.probe().around(StepKind::Beat, None, work).await.map_err(|e| Error::Db("renew a lease", e))?;
             if !kept {
                 tracing::debug!(%id, "it has ended, or its lease is somebody else's");
             }
@@ -149,7 +150,8 @@ pub async fn settle(context: &Context, client: &Client, row: OperationRow) -> Re
     let (state, service) = (&context.state, context.state.slice::<Operations>());
     let Some(upid) = row.upids.0.last().cloned() else { return Ok(()) };
     let Some(call) = row.call.filter(|call| *call == Call::Abort || rules::begins(*call, upid.kind())) else { return Ok(()) };
-    let ended = matches!(client.task_status(&upid).await, Ok(task) if task.status == TaskRunState::Stopped);
+    let task = service.probe().around(StepKind::Ask, Some(call), client.task_status(&upid)).await;
+    let ended = matches!(task, Ok(task) if task.status == TaskRunState::Stopped);
     let ticket = client.ticket();
     let unknown = store::list_unknown(state.db(), &row.cluster).await.map_err(|e| Error::Db("read operations", e))?;
     let seen = unknown.into_iter().find(|seen| seen.operation.id == row.id && seen.operation.state == OperationState::Unknown);

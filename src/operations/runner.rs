@@ -201,7 +201,7 @@ impl Runner {
             // whether an abort was heard, the task tells
             (Ok(None) | Err(_), Some(upid)) if call == Call::Abort => Ok(Position::Watch(call, upid)),
             (Ok(None), _) => self.interrupt().await,
-            (Err(error), _) if call == Call::Delete && self.is_gone(&error).await => Ok(Position::Gone),
+            (Err(error), _) if call == Call::Delete && self.is_gone(Some(call), &error).await => Ok(Position::Gone),
             (Err(error), _) if is_certain(&error.cause) => self.fail_by(error).await,
             (Err(error), _) => {
                 tracing::warn!(?call, "the answer was lost; the task list tells: {}", telemetry::chain(&error));
@@ -250,7 +250,7 @@ impl Runner {
         let look = self.client.lxc_status_current(&self.row.node, self.row.vmid);
         let status = match self.service.probe().around(StepKind::Look, None, look).await {
             Ok(status) => status,
-            Err(error) if self.row.verb == Verb::Delete && self.is_gone(&error).await => return Ok(Position::Gone),
+            Err(error) if self.row.verb == Verb::Delete && self.is_gone(None, &error).await => return Ok(Position::Gone),
             Err(error) => return self.fail_by(error).await,
         };
         // protection and rights were looked at before; Proxmox itself looks at them again
@@ -332,9 +332,9 @@ impl Runner {
 
     /// Looks at a container under HA until it does what the call was for, or the operation's time and some more is over.
     async fn observe(&mut self, call: Call) -> Result<Seen, Error> {
-        let staged = store::set_stage(self.state.db(), self.held(), Stage::Observing);
-        must_hold(staged.await.map_err(|e| Error::Db("keep a stage", e))?)?;
         let probe = self.service.probe().clone();
+        let work = store::set_stage(self.state.db(), self.held(), Stage::Observing);
+        must_hold(probe.around(StepKind::Await, Some(call), work).await.map_err(|e| Error::Db("keep a stage", e))?)?;
         let (node, vmid) = (self.row.node.clone(), self.row.vmid);
         let mut stopping = self.stopping.clone();
         let look = async {
@@ -408,7 +408,7 @@ impl Runner {
         let work = async {
             let config = match self.client.lxc_config_current(node, vmid).await {
                 Ok(config) => config,
-                Err(error) if self.row.verb == Verb::Delete && self.is_gone(&error).await => return Ok(None),
+                Err(error) if self.row.verb == Verb::Delete && self.is_gone(None, &error).await => return Ok(None),
                 Err(error) => return Err(error),
             };
             let Some(known) = &self.fingerprint else { return Ok(Some(Verdict::Unclear)) };
@@ -422,8 +422,10 @@ impl Runner {
     }
 
     /// Whether Proxmox says exactly that there is no such container on its node, and no other node of the user's list has it.
-    async fn is_gone(&self, error: &proxmox::Error) -> bool {
-        containers::is_gone(&self.client, &self.row.node, self.row.vmid, error).await
+    async fn is_gone(&self, call: Option<Call>, error: &proxmox::Error) -> bool {
+        let (node, vmid) = (&self.row.node, self.row.vmid);
+        let look = containers::is_nowhere_else(&self.client, node, vmid);
+        containers::is_missing(node, vmid, error) && self.service.probe().around(StepKind::Locate, call, look).await
     }
 
     /// How the container came to stand, where it was brought to: its tasks tell.
