@@ -30,6 +30,9 @@ use tokio::{
     time::timeout,
 };
 
+/// A step, and the call that it is about.
+type Step = (StepKind, Option<Call>);
+
 /// A verb on its way, by the calls that it makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter)]
 enum Way {
@@ -127,7 +130,7 @@ impl Way {
     }
 
     /// Where it differs from another way in a few steps: those.
-    fn only(self) -> Option<&'static [(StepKind, Option<Call>)]> {
+    fn only(self) -> Option<&'static [Step]> {
         match self {
             Self::DeleteOfWhatIsGone => {
                 Some(&[(StepKind::Identify, None), (StepKind::Locate, None), (StepKind::Claim, None), (StepKind::Finish, None)])
@@ -192,7 +195,7 @@ fn passes(way: Way, step: StepKind) -> Vec<Option<Call>> {
 }
 
 /// The points of who takes a way up where another has died: after a call and before its task was known, or before the first call.
-fn passes_in_recovery(way: Way) -> Vec<(Point, Vec<(StepKind, Option<Call>)>)> {
+fn passes_in_recovery(way: Way) -> Vec<(Point, Vec<Step>)> {
     let after = |step, call| Point { step, call, side: Side::After };
     match way {
         Way::Start | Way::Stop | Way::Shutdown | Way::RestartOfWhatRuns | Way::DeleteOfWhatRuns | Way::DeleteOfWhatStands => {}
