@@ -162,6 +162,7 @@ CREATE INDEX operations_unknown ON operations (cluster, id) WHERE state = 'unkno
 CREATE INDEX operations_by_container ON operations (container_id, id);
 CREATE INDEX operations_by_vmid ON operations (cluster, vmid, id);
 CREATE INDEX operations_by_change ON operations (updated_at);
+CREATE INDEX operations_by_cluster ON operations (cluster, updated_at);
 
 -- Whose turn it is with a container: one operation at a time, on one replica.
 CREATE TABLE leases (

@@ -435,7 +435,7 @@ pub async fn get_operations(db: &Db, ids: &[&OperationId]) -> sqlx::Result<Vec<O
 /// What is said of a cluster's operations in the list of its containers: those that are open, and of each container the latest one where
 /// it ended badly within `bad`, or well within `good`.
 pub async fn list_current(db: &Db, cluster: &ClusterName, bad: Duration, good: Duration) -> sqlx::Result<Vec<OperationRow>> {
-    // the open ones by their own index, the others by the index of changes; both are as few as what happens
+    // the open ones by their own index, the others by that of the changes of a cluster; both are as few as what happens
     let sql = concat!(
         "SELECT ",
         operation_columns!(),
