@@ -69,6 +69,10 @@ async fn take_up(state: &AppState, service: &Operations) -> Result<(), Error> {
 }
 
 /// Takes an operation over, once nothing that its old holder has sent can still arrive (DESIGN §8.5).
+///
+/// On PostgreSQL that is up to 105 s after a replica was killed: its lease, which it may have renewed just before, the longest call, and
+/// a beat of ours. The lease cannot be shorter than the longest call, which it has to outlast, and some beats; and the call is waited
+/// for besides, because a holder that is not dead but was held up may send what it has intended only when its lease is almost over.
 async fn take_over(state: &AppState, service: &Operations, cluster: &Cluster, seen: &UnsettledRow) -> Result<bool, Error> {
     let expired_for = match state.db() {
         // there is one process: whoever had the lease is dead
