@@ -218,7 +218,13 @@ async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice) ->
     let (operation, end) = tokio::spawn(work.instrument(span)).await??;
     // a form leads to where its end is told
     crate::server::handle::tell_of_operation(operation.as_str());
-    match tokio::time::timeout(service.lifecycle().answer_within, end).await {
+    let mut stopping = service.stopping();
+    let end = tokio::select! {
+        end = tokio::time::timeout(service.lifecycle().answer_within, end) => end,
+        // who waits does not hold up the end of the process
+        _ = stopping.wait_for(|stopping| *stopping) => return Ok(Outcome::Running { operation }),
+    };
+    match end {
         Ok(Ok(Ok(report))) => Ok(Outcome::Done(report)),
         Ok(Ok(Err(error))) => Err(Error::Answer(error)),
         // it goes on, here or at whoever takes it up
