@@ -37,14 +37,14 @@ use axum::{
 };
 use leptos::prelude::provide_context;
 use std::{future::Future, net::SocketAddr, os::unix::fs::DirBuilderExt, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 use tower::ServiceBuilder;
 use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, cookie::SameSite};
 
 /// How often sessions that have expired are removed.
 const CLEAN_UP: Duration = Duration::from_secs(10 * 60);
-/// How long requests may take to end after the order to stop.
+/// How long requests and operations may take to end after the order to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long the database may take to finish what it is doing.
@@ -156,9 +156,14 @@ impl Application {
                 // the receiver is gone only where the server has ended already
                 let _ = stopping.send(());
             });
+        let mut until = None;
         let late = async {
             match stopped.await {
-                Ok(()) => tokio::time::sleep(STOP_WITHIN).await,
+                Ok(()) => {
+                    let end = Instant::now() + STOP_WITHIN;
+                    until = Some(end);
+                    tokio::time::sleep_until(end).await;
+                }
                 Err(_) => std::future::pending().await,
             }
         };
@@ -170,7 +175,8 @@ impl Application {
             }
         };
         cleaner.abort();
-        operations.stop(STOP_WITHIN).await;
+        // the requests and the operations have the same time
+        operations.stop(until.map_or(STOP_WITHIN, |until| until.saturating_duration_since(Instant::now()))).await;
         keeper.abort();
         reader.abort();
         if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {

@@ -215,6 +215,28 @@ pub async fn sign_out(context: &Context) -> Result<(), Error> {
 /// The ticket is renewed on the way where it is older than [`RENEW_AFTER`]. Where the cluster cannot be reached for that, the old one
 /// is used as long as it lives; where the ticket is dead, the session is over. Two that renew at once do no harm: both tickets are good.
 pub async fn create_proxmox_client_from_session(context: &Context) -> Result<Client, Error> {
+    let session = open_session(context).await?;
+    if !session.is_due() {
+        return Ok(session.client);
+    }
+    match session.renew().await? {
+        Some(ticket) => session.keep(ticket).await,
+        None => Ok(session.client),
+    }
+}
+
+/// The client of a session, before its ticket is renewed. For who has to do something around the steps of
+/// [`create_proxmox_client_from_session`].
+pub struct SessionClient<'a> {
+    context: &'a Context,
+    key: String,
+    issued_at: i64,
+    /// With the ticket that the session has.
+    pub client: Client,
+}
+
+/// The client of a session with the ticket as it is.
+pub async fn open_session(context: &Context) -> Result<SessionClient<'_>, Error> {
     let key = context.session.id().map(|id| session_key(&id)).ok_or(Error::NotSignedIn)?;
     let row = store::get_ticket(context.state.db(), &key).await.map_err(|e| Error::Db("read a ticket", e))?.ok_or(Error::NotSignedIn)?;
     if row.cluster != context.cluster.name.as_str() || row.user_id != context.user.as_str() {
@@ -230,21 +252,34 @@ pub async fn create_proxmox_client_from_session(context: &Context) -> Result<Cli
     })?;
     let (csrf, cookie) = opened.split_once('\n').ok_or(Error::NotSignedIn)?;
     let client = client_that_keeps(context, key.clone(), Ticket::new(context.user.clone(), cookie.to_owned(), csrf.to_owned()));
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    if now - row.issued_at < RENEW_AFTER.as_secs() as i64 {
-        return Ok(client);
+    Ok(SessionClient { context, key, issued_at: row.issued_at, client })
+}
+
+impl SessionClient<'_> {
+    /// Whether the ticket is older than [`RENEW_AFTER`].
+    pub fn is_due(&self) -> bool {
+        OffsetDateTime::now_utc().unix_timestamp() - self.issued_at >= RENEW_AFTER.as_secs() as i64
     }
-    match client.access_ticket_renewal().await {
-        Ok(ticket) => {
-            keep_ticket(&context.state, &key, &context.cluster.name, &ticket, now).await?;
-            tracing::debug!(user = %context.user, "ticket renewed");
-            Ok(client_that_keeps(context, key, ticket))
+
+    /// Asks for a new ticket; none where the old one has to do.
+    pub async fn renew(&self) -> Result<Option<Ticket>, Error> {
+        match self.client.access_ticket_renewal().await {
+            Ok(ticket) => Ok(Some(ticket)),
+            Err(error) if matches!(error.cause, Cause::SignedOut(_)) => Err(of_cluster(&self.context.cluster, error)),
+            Err(error) => {
+                let user = &self.context.user;
+                tracing::warn!(%user, "a ticket could not be renewed; the old one is used: {}", crate::server::telemetry::chain(&error));
+                Ok(None)
+            }
         }
-        Err(error) if matches!(error.cause, Cause::SignedOut(_)) => Err(of_cluster(&context.cluster, error)),
-        Err(error) => {
-            tracing::warn!(user = %context.user, "a ticket could not be renewed; the old one is used: {}", crate::server::telemetry::chain(&error));
-            Ok(client)
-        }
+    }
+
+    /// Keeps a new ticket, and goes on with it.
+    pub async fn keep(self, ticket: Ticket) -> Result<Client, Error> {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        keep_ticket(&self.context.state, &self.key, &self.context.cluster.name, &ticket, now).await?;
+        tracing::debug!(user = %self.context.user, "ticket renewed");
+        Ok(client_that_keeps(self.context, self.key, ticket))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     auth,
     error::{AppError, Lock},
-    operations::{self, model::ContainerId},
+    operations::{self, model::ContainerId, probe::StepKind},
     proxmox::{
         self, Cause, Client,
         client::TaskFilter,
@@ -60,7 +60,8 @@ async fn fetch(context: Context) -> Result<ContainerList, Error> {
 }
 
 async fn look(context: &Context, client: &Client) -> Result<ContainerList, Error> {
-    let answers = futures::try_join!(client.cluster_resources(ClusterResources::All), client.access_permissions());
+    let ask = async { futures::try_join!(client.cluster_resources(ClusterResources::All), client.access_permissions()) };
+    let answers = operations::service::probe(context).around(StepKind::List, None, ask).await;
     let (resources, permissions) = answers.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
     let ids = reconcile(context, &resources).await?;
     Ok(container_list(&resources, &permissions, &ids, now()))
@@ -83,7 +84,8 @@ async fn reconcile(context: &Context, resources: &[Resource]) -> Result<HashMap<
         Some(SeenRow { vmid, node, hostname: name_of(resource, vmid), status: status_of(resource.status.as_ref()) })
     });
     let seen: Vec<SeenRow> = seen.collect();
-    let known = store::upsert_seen(context.state.db(), &context.cluster.name, &online, &seen).await;
+    let follow = store::upsert_seen(context.state.db(), &context.cluster.name, &online, &seen);
+    let known = operations::service::probe(context).around(StepKind::Follow, None, follow).await;
     known.map_err(|e| Error::Db("bring the containers' rows up to date", e))
 }
 
@@ -183,10 +185,10 @@ pub fn is_missing(node: &NodeName, vmid: Vmid, error: &proxmox::Error) -> bool {
     matches!(&error.cause, Cause::NotFound { what: Thing::Container, text } if *text == missing_configuration(node, vmid))
 }
 
-/// Whether a container is gone: its node says exactly so, and no other node of this user's list has it (DESIGN §8.2).
-pub async fn is_gone(client: &Client, node: &NodeName, vmid: Vmid, error: &proxmox::Error) -> bool {
-    is_missing(node, vmid, error)
-        && matches!(find_node(client, vmid).await, Ok(ref other) if other.as_ref().is_none_or(|other| other == node))
+/// Whether no other node of this user's list has a container. Where its own node says that it [is missing](is_missing), it is gone
+/// (DESIGN §8.2).
+pub async fn is_nowhere_else(client: &Client, node: &NodeName, vmid: Vmid) -> bool {
+    matches!(find_node(client, vmid).await, Ok(ref other) if other.as_ref().is_none_or(|other| other == node))
 }
 
 /// Where a container lives, as the cluster lists it for this user.

@@ -9,8 +9,22 @@ use strum::EnumIter;
 /// What is done at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter)]
 pub enum StepKind {
+    /// Proxmox: the list of containers and the user's rights are read.
+    List,
+    /// Database: our rows are brought in line with that list.
+    Follow,
+    /// Proxmox: the user's ticket is renewed, where it is old.
+    RenewSession,
+    /// Database: a session's renewed ticket.
+    KeepSession,
+    /// Proxmox: the user's rights, where that is all that is asked.
+    Audit,
     /// Proxmox: the configuration is read, to see whether it is still the same container.
     Identify,
+    /// Proxmox: the cluster's list, for a container that is not where it was.
+    Locate,
+    /// Proxmox: the task list, for the task that made a container without a network interface.
+    Trace,
     /// Proxmox: status and rights are read.
     Look,
     /// Database: a container that was seen to be gone, or to be another.
@@ -31,6 +45,8 @@ pub enum StepKind {
     Watch,
     /// Proxmox: the task list, for how long a shutdown took.
     Measure,
+    /// Database: the task of a container under HA is done, and the container has to follow.
+    Await,
     /// Proxmox: the status of a container under HA, until it follows.
     Observe,
     /// Database: row, events, end and lease.
@@ -45,6 +61,12 @@ pub enum StepKind {
     Find,
     /// Database: the lease, where it would end in the middle of a call.
     RenewLease,
+    /// Database: the lease of what is at work, on every beat.
+    Beat,
+    /// Database: the lease of what is left open, where the process is told to end.
+    GiveUp,
+    /// Proxmox: the task of an operation whose end nobody could see.
+    Ask,
 }
 
 /// On which side of it.

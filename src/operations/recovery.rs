@@ -46,7 +46,8 @@ async fn take_up(state: &AppState, service: &Operations) -> Result<(), Error> {
         let is_own = seen.holder.as_ref() == Some(service.holder());
         if at_work.contains(id) {
             let held = store::Held { operation: id, holder: service.holder() };
-            let kept = store::renew_lease(state.db(), held, length).await.map_err(|e| Error::Db("renew a lease", e))?;
+            let work = store::renew_lease(state.db(), held, length);
+            let kept = service.probe().around(StepKind::Beat, None, work).await.map_err(|e| Error::Db("renew a lease", e))?;
             if !kept {
                 tracing::debug!(%id, "it has ended, or its lease is somebody else's");
             }
@@ -68,6 +69,10 @@ async fn take_up(state: &AppState, service: &Operations) -> Result<(), Error> {
 }
 
 /// Takes an operation over, once nothing that its old holder has sent can still arrive (DESIGN §8.5).
+///
+/// On PostgreSQL that is up to 105 s after a replica was killed: its lease, which it may have renewed just before, the longest call, and
+/// a beat of ours. The lease cannot be shorter than the longest call, which it has to outlast, and some beats; and the call is waited
+/// for besides, because a holder that is not dead but was held up may send what it has intended only when its lease is almost over.
 async fn take_over(state: &AppState, service: &Operations, cluster: &Cluster, seen: &UnsettledRow) -> Result<bool, Error> {
     let expired_for = match state.db() {
         // there is one process: whoever had the lease is dead
@@ -149,7 +154,8 @@ pub async fn settle(context: &Context, client: &Client, row: OperationRow) -> Re
     let (state, service) = (&context.state, context.state.slice::<Operations>());
     let Some(upid) = row.upids.0.last().cloned() else { return Ok(()) };
     let Some(call) = row.call.filter(|call| *call == Call::Abort || rules::begins(*call, upid.kind())) else { return Ok(()) };
-    let ended = matches!(client.task_status(&upid).await, Ok(task) if task.status == TaskRunState::Stopped);
+    let task = service.probe().around(StepKind::Ask, Some(call), client.task_status(&upid)).await;
+    let ended = matches!(task, Ok(task) if task.status == TaskRunState::Stopped);
     let ticket = client.ticket();
     let unknown = store::list_unknown(state.db(), &row.cluster).await.map_err(|e| Error::Db("read operations", e))?;
     let seen = unknown.into_iter().find(|seen| seen.operation.id == row.id && seen.operation.state == OperationState::Unknown);

@@ -201,7 +201,7 @@ impl Runner {
             // whether an abort was heard, the task tells
             (Ok(None) | Err(_), Some(upid)) if call == Call::Abort => Ok(Position::Watch(call, upid)),
             (Ok(None), _) => self.interrupt().await,
-            (Err(error), _) if call == Call::Delete && self.is_gone(&error).await => Ok(Position::Gone),
+            (Err(error), _) if call == Call::Delete && self.is_gone(Some(call), &error).await => Ok(Position::Gone),
             (Err(error), _) if is_certain(&error.cause) => self.fail_by(error).await,
             (Err(error), _) => {
                 tracing::warn!(?call, "the answer was lost; the task list tells: {}", telemetry::chain(&error));
@@ -250,7 +250,7 @@ impl Runner {
         let look = self.client.lxc_status_current(&self.row.node, self.row.vmid);
         let status = match self.service.probe().around(StepKind::Look, None, look).await {
             Ok(status) => status,
-            Err(error) if self.row.verb == Verb::Delete && self.is_gone(&error).await => return Ok(Position::Gone),
+            Err(error) if self.row.verb == Verb::Delete && self.is_gone(None, &error).await => return Ok(Position::Gone),
             Err(error) => return self.fail_by(error).await,
         };
         // protection and rights were looked at before; Proxmox itself looks at them again
@@ -280,23 +280,18 @@ impl Runner {
 
     /// Waits for the end of a task; of a shutdown that can be followed by a stop, for as long as that may take.
     async fn watch(&mut self, call: Call, upid: &Upid) -> Seen {
-        let probe = self.service.probe().clone();
-        probe.around(StepKind::Watch, Some(call), self.watch_on(call, upid)).await
+        let (probe, stopping) = (self.service.probe().clone(), self.stopping.clone());
+        probe.around(StepKind::Watch, Some(call), until_stopping(stopping, self.watch_on(call, upid), Seen::Stopping)).await
     }
 
     async fn watch_on(&mut self, call: Call, upid: &Upid) -> Seen {
         let limit = (call == Call::Shutdown && !self.row.graceful_only && !is_of_ha(upid)).then(|| self.wait());
         let deadline = limit.map(|limit| Instant::now() + limit.saturating_sub(self.age(upid)));
-        let mut stopping = self.stopping.clone();
         loop {
             // also where our time is over while the cluster was away, it is asked once how the task stands
             let left = deadline.map_or(LONG, |deadline| deadline.saturating_duration_since(Instant::now()).max(PAUSE / 4));
-            let waited = tokio::select! {
-                waited = self.client.wait_for_task(upid, left) => waited,
-                _ = stopping.wait_for(|stopping| *stopping) => return Seen::Stopping,
-            };
             // where our time is over, what the cluster says now counts, and a cluster that is away says nothing
-            let error = match waited {
+            let error = match self.client.wait_for_task(upid, left).await {
                 Ok(TaskEnd::StillRunning) => match self.client.task_status(upid).await {
                     Ok(task) if task.status != TaskRunState::Stopped && deadline.is_some() => return Seen::End(End::Late, None),
                     Ok(_) => continue,
@@ -318,10 +313,7 @@ impl Runner {
                 },
                 cause if passes(cause) => {
                     tracing::debug!(%upid, "the cluster is away; the task is watched on: {}", telemetry::chain(&error));
-                    tokio::select! {
-                        () = tokio::time::sleep(PAUSE) => {}
-                        _ = stopping.wait_for(|stopping| *stopping) => return Seen::Stopping,
-                    }
+                    tokio::time::sleep(PAUSE).await;
                     continue;
                 }
                 _ => return Seen::Blind(error),
@@ -332,11 +324,10 @@ impl Runner {
 
     /// Looks at a container under HA until it does what the call was for, or the operation's time and some more is over.
     async fn observe(&mut self, call: Call) -> Result<Seen, Error> {
-        let staged = store::set_stage(self.state.db(), self.held(), Stage::Observing);
-        must_hold(staged.await.map_err(|e| Error::Db("keep a stage", e))?)?;
         let probe = self.service.probe().clone();
+        let work = store::set_stage(self.state.db(), self.held(), Stage::Observing);
+        must_hold(probe.around(StepKind::Await, Some(call), work).await.map_err(|e| Error::Db("keep a stage", e))?)?;
         let (node, vmid) = (self.row.node.clone(), self.row.vmid);
-        let mut stopping = self.stopping.clone();
         let look = async {
             loop {
                 match self.client.lxc_status_current(&node, vmid).await {
@@ -347,13 +338,10 @@ impl Runner {
                     _ if self.is_too_late().await => return Seen::End(End::Failed, None),
                     _ => {}
                 }
-                tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    _ = stopping.wait_for(|stopping| *stopping) => return Seen::Stopping,
-                }
+                tokio::time::sleep(PAUSE).await;
             }
         };
-        Ok(probe.around(StepKind::Observe, Some(call), look).await)
+        Ok(probe.around(StepKind::Observe, Some(call), until_stopping(self.stopping.clone(), look, Seen::Stopping)).await)
     }
 
     /// Looks in the task list for the task that the intent may have begun, until it could no longer appear.
@@ -362,7 +350,8 @@ impl Runner {
         let of = OperationsOf::Vmid(&self.row.cluster, self.row.vmid);
         let latest = store::list_operations(self.state.db(), of, None, 20).await.map_err(|e| Error::Db("read operations", e))?;
         let taken: Vec<Upid> = latest.rows.into_iter().flat_map(|operation| operation.upids.0).collect();
-        Ok(self.service.probe().around(StepKind::Find, Some(call), self.find_on(call, &taken)).await)
+        let look = until_stopping(self.stopping.clone(), self.find_on(call, &taken), Found::Stopping);
+        Ok(self.service.probe().around(StepKind::Find, Some(call), look).await)
     }
 
     async fn find_on(&self, call: Call, taken: &[Upid]) -> Found {
@@ -370,7 +359,6 @@ impl Runner {
         let filter =
             TaskFilter { running_too: true, vmid: Some(self.row.vmid), since: Some(since), limit: Some(100), ..TaskFilter::default() };
         let actor = self.row.actor.as_str();
-        let mut stopping = self.stopping.clone();
         loop {
             match self.client.tasks(&self.row.node, &filter).await {
                 Ok((tasks, _)) => {
@@ -395,10 +383,7 @@ impl Runner {
                 }
                 Err(error) => return Found::Blind(error),
             }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE / 4) => {}
-                _ = stopping.wait_for(|stopping| *stopping) => return Found::Stopping,
-            }
+            tokio::time::sleep(PAUSE / 4).await;
         }
     }
 
@@ -408,7 +393,7 @@ impl Runner {
         let work = async {
             let config = match self.client.lxc_config_current(node, vmid).await {
                 Ok(config) => config,
-                Err(error) if self.row.verb == Verb::Delete && self.is_gone(&error).await => return Ok(None),
+                Err(error) if self.row.verb == Verb::Delete && self.is_gone(None, &error).await => return Ok(None),
                 Err(error) => return Err(error),
             };
             let Some(known) = &self.fingerprint else { return Ok(Some(Verdict::Unclear)) };
@@ -422,8 +407,10 @@ impl Runner {
     }
 
     /// Whether Proxmox says exactly that there is no such container on its node, and no other node of the user's list has it.
-    async fn is_gone(&self, error: &proxmox::Error) -> bool {
-        containers::is_gone(&self.client, &self.row.node, self.row.vmid, error).await
+    async fn is_gone(&self, call: Option<Call>, error: &proxmox::Error) -> bool {
+        let (node, vmid) = (&self.row.node, self.row.vmid);
+        let look = containers::is_nowhere_else(&self.client, node, vmid);
+        containers::is_missing(node, vmid, error) && self.service.probe().around(StepKind::Locate, call, look).await
     }
 
     /// How the container came to stand, where it was brought to: its tasks tell.
@@ -630,6 +617,14 @@ impl Runner {
             before: self.row.before,
             after: None,
         }
+    }
+}
+
+/// Does what only reads, as long as the process is not told to end; a cluster that does not answer holds nobody up.
+async fn until_stopping<T>(mut stopping: watch::Receiver<bool>, work: impl Future<Output = T>, stopped: T) -> T {
+    tokio::select! {
+        done = work => done,
+        _ = stopping.wait_for(|stopping| *stopping) => stopped,
     }
 }
 

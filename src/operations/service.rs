@@ -139,7 +139,7 @@ impl Operations {
                 Ok(Ok(Ending::LeftOpen)) => {
                     tracing::info!("left open for the next start");
                     let held = store::Held { operation: &id, holder: own.holder() };
-                    if let Err(error) = store::give_up(state.db(), held).await {
+                    if let Err(error) = own.probe().around(StepKind::GiveUp, None, store::give_up(state.db(), held)).await {
                         tracing::warn!("its lease has to run out: {error}");
                     }
                 }
@@ -218,7 +218,13 @@ async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice) ->
     let (operation, end) = tokio::spawn(work.instrument(span)).await??;
     // a form leads to where its end is told
     crate::server::handle::tell_of_operation(operation.as_str());
-    match tokio::time::timeout(service.lifecycle().answer_within, end).await {
+    let mut stopping = service.stopping();
+    let end = tokio::select! {
+        end = tokio::time::timeout(service.lifecycle().answer_within, end) => end,
+        // who waits does not hold up the end of the process
+        _ = stopping.wait_for(|stopping| *stopping) => return Ok(Outcome::Running { operation }),
+    };
+    match end {
         Ok(Ok(Ok(report))) => Ok(Outcome::Done(report)),
         Ok(Ok(Err(error))) => Err(Error::Answer(error)),
         // it goes on, here or at whoever takes it up
@@ -254,7 +260,7 @@ enum Looked {
 impl Attempt {
     async fn begin(self, id: &ContainerId) -> Result<Begun, Error> {
         let context = &self.context;
-        let client = auth::service::create_proxmox_client_from_session(context).await?;
+        let client = self.client().await?;
         let row = container_store::get_container_by_id(context.state.db(), id).await.map_err(|e| Error::Db("read a container", e))?;
         let row = row.filter(|row| row.cluster == context.cluster.name).ok_or(Error::Answer(AppError::NoSuchContainer))?;
         if row.gone_at.is_some() {
@@ -263,6 +269,18 @@ impl Attempt {
         match self.check(&client, &row).await {
             Ok((checked, position, before)) => self.claim(&client, row, checked, position, before).await,
             Err(error) => Err(self.refuse(&client, &row, error).await?),
+        }
+    }
+
+    /// As [`auth::service::create_proxmox_client_from_session`] makes it.
+    async fn client(&self) -> Result<Client, Error> {
+        let session = auth::service::open_session(&self.context).await?;
+        if !session.is_due() {
+            return Ok(session.client);
+        }
+        match self.probe().around(StepKind::RenewSession, None, session.renew()).await? {
+            Some(ticket) => self.probe().around(StepKind::KeepSession, None, session.keep(ticket)).await,
+            None => Ok(session.client),
         }
     }
 
@@ -296,7 +314,7 @@ impl Attempt {
         let (status, may_allocate) = match looked {
             Ok(looked) => looked,
             // it vanished in this moment
-            Err(error) if containers::is_gone(client, &checked.node, vmid, &error).await => {
+            Err(error) if self.is_gone(client, &checked.node, vmid, &error).await => {
                 return match self.verb {
                     Verb::Delete => Ok((checked, Position::Gone, None)),
                     _ => Err(self.retire(row, AppError::ContainerNotFound { vmid }).await?),
@@ -318,7 +336,8 @@ impl Attempt {
         if let Err(error) = &read
             && containers::is_missing(&node, row.vmid, error)
         {
-            match containers::find_node(client, row.vmid).await.map_err(|e| self.of_call(row, &node, e))? {
+            let found = self.probe().around(StepKind::Locate, None, containers::find_node(client, row.vmid)).await;
+            match found.map_err(|e| self.of_call(row, &node, e))? {
                 Some(other) if other != node => {
                     tracing::info!(from = %node, to = %other, "the container has moved");
                     node = other;
@@ -336,7 +355,8 @@ impl Attempt {
         let macs = identity::macs(&config);
         let known = row.fingerprint.as_deref().and_then(Fingerprint::read);
         let maker = async || -> Result<Option<Upid>, Error> {
-            containers::maker_of(client, &node, row.vmid).await.map_err(|e| self.of_call(row, &node, e))
+            let trace = containers::maker_of(client, &node, row.vmid);
+            self.probe().around(StepKind::Trace, None, trace).await.map_err(|e| self.of_call(row, &node, e))
         };
         let (verdict, maker) = match &known {
             // the first read records
@@ -514,9 +534,20 @@ impl Attempt {
         Error::Proxmox { cluster: row.cluster.clone(), node: Some(node.clone()), vmid: Some(row.vmid), source: Box::new(source) }
     }
 
-    fn probe(&self) -> &Probe {
-        self.context.state.slice::<Operations>().probe()
+    /// Whether Proxmox says exactly that there is no such container on its node, and no other node of the user's list has it.
+    async fn is_gone(&self, client: &Client, node: &NodeName, vmid: Vmid, error: &proxmox::Error) -> bool {
+        let look = containers::is_nowhere_else(client, node, vmid);
+        containers::is_missing(node, vmid, error) && self.probe().around(StepKind::Locate, None, look).await
     }
+
+    fn probe(&self) -> &Probe {
+        probe(&self.context)
+    }
+}
+
+/// Who listens to the points that a request passes.
+pub fn probe(context: &Context) -> &Probe {
+    context.state.slice::<Operations>().probe()
 }
 
 fn busy_with(row: &StoredContainerRow, busy: &BusyRow) -> AppError {
@@ -555,7 +586,8 @@ pub async fn keep_ticket(state: &AppState, service: &Operations, id: &OperationI
 
 /// Whether the user may audit this number on their cluster now (DESIGN §8.1).
 async fn may_audit(context: &Context, client: &Client, vmid: Vmid) -> Result<bool, Error> {
-    let permissions = client.access_permissions().await.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
+    let permissions = probe(context).around(StepKind::Audit, None, client.access_permissions()).await;
+    let permissions = permissions.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
     Ok(containers::holds(&permissions, &format!("/vms/{vmid}"), "VM.Audit"))
 }
 

@@ -435,11 +435,12 @@ pub async fn get_operations(db: &Db, ids: &[&OperationId]) -> sqlx::Result<Vec<O
 /// What is said of a cluster's operations in the list of its containers: those that are open, and of each container the latest one where
 /// it ended badly within `bad`, or well within `good`.
 pub async fn list_current(db: &Db, cluster: &ClusterName, bad: Duration, good: Duration) -> sqlx::Result<Vec<OperationRow>> {
-    // the open ones by their own index, the others by that of the changes of a cluster; both are as few as what happens
+    // The open ones by their own index, the others by that of the changes of a cluster; both are as few as what happens. SQLite is not to
+    // see that another index has the cluster of the open ones too: it would read all of that.
     let sql = concat!(
         "SELECT ",
         operation_columns!(),
-        " FROM operations o WHERE o.state = 'open' AND o.cluster = $1
+        " FROM operations o WHERE o.state = 'open' AND o.cluster || '' = $1
           UNION ALL SELECT ",
         operation_columns!(),
         " FROM operations o WHERE o.updated_at >= (SELECT now_ms FROM clock) - $2 AND o.cluster = $1 AND o.state <> 'open'

@@ -283,7 +283,9 @@ impl Db {
         let options = SqliteConnectOptions::new()
             .filename(dir.join("berth.db"))
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
+            // a commit is on the disk before it counts: what an operation is about to do is written down before its call, and a power cut
+            // must not take that back
+            .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(OpenError::Connect)?;
@@ -331,5 +333,19 @@ impl Db {
         {
             tracing::debug!(%error, "the data directory stays locked until the process ends");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_outlives_a_power_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open_sqlite(dir.path()).await.unwrap();
+        let ask = async |sql: &'static str| -> i64 { both!(&db, |pool| sqlx::query_scalar(sql).fetch_one(pool).await).unwrap() };
+        // 2 is FULL
+        assert_eq!(ask("SELECT synchronous FROM pragma_synchronous").await, 2);
     }
 }

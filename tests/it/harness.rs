@@ -202,6 +202,11 @@ impl TestApp {
         }
     }
 
+    /// The Berth that runs, to be stopped while something goes on at it.
+    pub fn take(&mut self) -> Running {
+        self.berth.take().expect("Berth runs")
+    }
+
     /// Starts it again with the same data, at another address. Browsers come back by [`TestApp::browser`].
     pub async fn restart(&mut self) {
         self.stop().await;
@@ -441,6 +446,14 @@ impl Browser<'_> {
         self.send(Method::GET, path, &[("accept", "text/html,*/*")], "").await
     }
 
+    /// Listens to what happens, as a visible tab does.
+    pub async fn listen(&self) -> Listening {
+        let request = self.app.http.get(format!("{}{}", self.url, berth::paths::live())).header(header::COOKIE, self.cookies());
+        let response = request.send().await.expect("an answer");
+        assert_eq!((response.status(), response.headers()[header::CONTENT_TYPE].as_bytes()), (StatusCode::OK, &b"text/event-stream"[..]));
+        Listening { response, text: String::new() }
+    }
+
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
         let mut request = self.app.http.request(method, format!("{}{path}", self.url)).body(body);
         for (name, value) in headers {
@@ -476,6 +489,30 @@ impl Browser<'_> {
     /// Another browser with the same cookies.
     pub fn twin(&self) -> Self {
         Self { app: self.app, url: self.url.clone(), cookies: Mutex::new(self.cookies.lock().expect("no panic in here").clone()) }
+    }
+}
+
+/// An open stream.
+pub struct Listening {
+    response: reqwest::Response,
+    /// What came and was not read yet.
+    text: String,
+}
+
+impl Listening {
+    /// The next word; none where the stream has ended.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            while let Some((event, rest)) = self.text.split_once("\n\n") {
+                let word = event.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_owned);
+                self.text = rest.to_owned();
+                if word.is_some() {
+                    return word;
+                }
+            }
+            let chunk = self.response.chunk().await.expect("a stream that ends cleanly")?;
+            self.text.push_str(std::str::from_utf8(&chunk).expect("a text"));
+        }
     }
 }
 

@@ -15,7 +15,10 @@ use berth::{
     server::config::Lifecycle,
     simulator::{Fault, FaultAction, Simulator, Status as Really},
 };
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 /// A cluster in which nothing ends before the test says so, and which says what Proxmox says.
 async fn stepped() -> TestApp {
@@ -604,4 +607,29 @@ async fn an_operation_outlives_the_session_that_began_it() {
     app.cluster.finish_tasks();
     let alice = app.sign_in("alice@pve").await;
     assert_eq!(alice.end_of(&operation).await.state, OperationState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_cluster_that_does_not_answer_does_not_hold_up_the_end_and_the_operation_is_taken_up_again() {
+    let mut app = stepped().await;
+    app.config.lifecycle.beat = Duration::from_millis(100);
+    let cookies = app.sign_in("alice@pve").await.cookies();
+    app.cluster.fault(Fault::new(FaultAction::LoseAnswer).method("POST").path_contains("/status/start"));
+    app.cluster.fault(Fault::new(FaultAction::Hang).path_contains("/nodes/pve1/tasks"));
+    let berth = app.take();
+    let alice = app.browser(&cookies);
+    let (answer, took) = tokio::join!(alice.act(Verb::Start, 103), async {
+        app.cluster.wait_for_requests(|seen| seen.iter().any(|r| r.path == "/nodes/pve1/tasks")).await;
+        let began = Instant::now();
+        berth.stop().await;
+        began.elapsed()
+    });
+    let operation = answer.goes_on();
+    // half of what requests get
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    app.cluster.clear_faults();
+    app.cluster.finish_tasks();
+    app.restart().await;
+    assert_eq!(app.browser(&cookies).end_of(&operation).await.state, OperationState::Succeeded);
+    assert_eq!(calls(&app), ["POST /lxc/103/status/start"]);
 }

@@ -23,4 +23,5 @@ mod sessions;
 mod sign_in;
 mod store;
 mod store_scale;
+mod stream;
 mod trust;

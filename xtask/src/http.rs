@@ -34,16 +34,16 @@ impl Connection {
     }
 
     pub fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response> {
-        // The fields of our forms are letters only: nothing to escape.
+        self.post_form_with(path, fields, &[("accept", "text/html")])
+    }
+
+    /// The same with headers of the caller's.
+    pub fn post_form_with(&mut self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Result<Response> {
+        // The fields of our forms are letters and digits only: nothing to escape.
         let body = fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
         let origin = format!("http://{}", self.host);
-        let headers = [
-            ("content-type", "application/x-www-form-urlencoded"),
-            ("origin", origin.as_str()),
-            ("sec-fetch-site", "same-origin"),
-            ("accept", "text/html"),
-        ];
-        self.request("POST", path, &headers, body.as_bytes())
+        let own = [("content-type", "application/x-www-form-urlencoded"), ("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
+        self.request("POST", path, &[&own, headers].concat(), body.as_bytes())
     }
 
     fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {

@@ -22,7 +22,7 @@ mod scope;
 mod simulator;
 mod validation;
 mod vectors;
-mod wire;
+pub mod wire;
 mod world;
 
 use std::{

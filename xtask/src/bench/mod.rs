@@ -1,9 +1,12 @@
-//! `cargo xtask bench`: what a visit weighs, what a view of the containers page costs the server, and what a call to Proxmox costs.
+//! `cargo xtask bench`: what a visit weighs, what a view of the containers page costs the server, what a verb takes besides its task,
+//! and what a call to Proxmox costs.
 //!
 //! The CPU time per view is the figure to compare: it hardly depends on what else the machine does. Requests per second
 //! are printed beside a gauge of that (load average, and the time of a fixed loop before and after). The load comes from
 //! this program on the same machine; pages are asked for without compression. The demo's simulated cluster runs in the same
 //! process, so its cost is in the figures.
+
+mod verbs;
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +15,7 @@ use std::{
     hint::black_box,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -35,6 +39,12 @@ pub struct Args {
     /// Only the sizes
     #[arg(long)]
     sizes: bool,
+    /// Only the verbs
+    #[arg(long, conflicts_with = "sizes")]
+    verbs: bool,
+    /// How often each verb is measured
+    #[arg(long, default_value_t = 20)]
+    times: usize,
     /// How often to measure
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -51,6 +61,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     site::build(Profile::Release)?;
     let over = budget::report()?;
     if !args.sizes {
+        println!("== the verbs, over their tasks");
+        verbs::run(args.times)?;
+    }
+    if !args.sizes && !args.verbs {
         println!("== the containers page from the server");
         pages(&args)?;
         println!("== the Proxmox client, and the simulated cluster");
@@ -63,7 +77,7 @@ fn pages(args: &Args) -> Result<()> {
     let program = build::server(Profile::Release)?;
     let mut job = Job::start(command(program, paths::root()).args(["--demo", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()))?;
     let host = ready(&mut job)?;
-    let cookie = sign_in(host)?;
+    let cookie = sign_in(host, "demo")?;
 
     let before = (load_average(), spin());
     load(host, &cookie, args.warm_up)?;
@@ -93,31 +107,22 @@ fn pages(args: &Args) -> Result<()> {
 
 /// The client in a process of its own against a simulated cluster with 10,000 containers in another, so that each one's CPU time is known.
 fn client(args: &Args) -> Result<()> {
-    const PROGRAMS: [&str; 8] = ["build", "--release", "--features", "ssr", "--bin", "pve-simulator", "--example", "client-bench"];
-    process::run(&mut cargo(&PROGRAMS))?;
-    let release = paths::target().join("release");
+    let release = release()?;
     let state = paths::work().join("ten-thousand.toml");
     fs::write(&state, ten_thousand()).with_context(|| format!("cannot write {}", state.display()))?;
-    let mut simulator = command(release.join("pve-simulator"), paths::root());
-    let mut simulator = Job::start(simulator.args(["--listen", "127.0.0.1:0", "--state"]).arg(&state).stdout(Stdio::piped()))?;
-    let mut lines = BufReader::new(simulator.stdout()).lines();
-    let mut said = |prefix: &str| -> Result<String> {
-        let line = lines.next().context("the simulator ended before it listened")??;
-        Ok(line.strip_prefix(prefix).with_context(|| format!("the simulator said {line}"))?.to_owned())
-    };
-    let address: SocketAddr = said("Simulated Proxmox VE at https://")?.parse().context("the simulator's address")?;
-    let fingerprint = said("Fingerprint ")?;
+    let simulator = Simulator::start(&release, &["--state", &state.display().to_string()])?;
+    let (address, fingerprint) = (simulator.address, simulator.fingerprint.clone());
 
     println!("  n={} rounds; CPU of the client and of the simulator per call, both over TLS on this machine", args.rounds.max(1));
     let mut figures: BTreeMap<String, [Vec<f64>; 2]> = BTreeMap::new();
     let mut order = Vec::new();
     let mut served = Vec::new();
     for _ in 0..args.rounds.max(1) {
-        let before = cpu_time(simulator.id())?;
+        let before = cpu_time(simulator.job.id())?;
         let mut bench = command(release.join("examples/client-bench"), paths::root());
         bench.env("BERTH_BENCH_HOST", address.ip().to_string()).env("BERTH_BENCH_PORT", address.port().to_string());
         let output = process::capture(bench.env("BERTH_BENCH_FINGERPRINT", &fingerprint))?;
-        served.push((cpu_time(simulator.id())? - before).as_secs_f64() * 1e3);
+        served.push((cpu_time(simulator.job.id())? - before).as_secs_f64() * 1e3);
         for line in output.lines() {
             let [name, calls, seconds, cpu] = line.split('\t').collect::<Vec<_>>()[..] else { bail!("client-bench said {line}") };
             let number = |text: &str| text.parse::<f64>().with_context(|| format!("client-bench said {line}"));
@@ -130,7 +135,7 @@ fn client(args: &Args) -> Result<()> {
             costs.push(cpu / calls);
         }
     }
-    simulator.stop(SIGTERM);
+    simulator.stop();
     for name in &order {
         let [rates, costs] = figures.get_mut(name).expect("each name has figures");
         println!("  {name}");
@@ -140,6 +145,40 @@ fn client(args: &Args) -> Result<()> {
     print_spread("CPU-ms of the simulator for all of it", 0, &mut served);
     println!("  command: cargo xtask bench --rounds {}", args.rounds);
     Ok(())
+}
+
+/// The programs of the client's bench, built; the folder in which they are.
+fn release() -> Result<PathBuf> {
+    const PROGRAMS: [&str; 8] = ["build", "--release", "--features", "ssr", "--bin", "pve-simulator", "--example", "client-bench"];
+    process::run(&mut cargo(&PROGRAMS))?;
+    Ok(paths::target().join("release"))
+}
+
+/// A simulated cluster in a process of its own.
+struct Simulator {
+    job: Job,
+    address: SocketAddr,
+    fingerprint: String,
+}
+
+impl Simulator {
+    fn start(folder: &Path, flags: &[&str]) -> Result<Self> {
+        let mut simulator = command(folder.join("pve-simulator"), paths::root());
+        let mut job = Job::start(simulator.args(["--listen", "127.0.0.1:0"]).args(flags).stdout(Stdio::piped()))?;
+        let mut lines = BufReader::new(job.stdout()).lines();
+        let mut said = |prefix: &str| -> Result<String> {
+            let line = lines.next().context("the simulator ended before it listened")??;
+            Ok(line.strip_prefix(prefix).with_context(|| format!("the simulator said {line}"))?.to_owned())
+        };
+        let address = said("Simulated Proxmox VE at https://")?.parse().context("the simulator's address")?;
+        let fingerprint = said("Fingerprint ")?;
+        thread::spawn(move || lines.for_each(drop));
+        Ok(Self { job, address, fingerprint })
+    }
+
+    fn stop(self) {
+        self.job.stop(SIGTERM);
+    }
 }
 
 /// A cluster of four nodes with 10,000 containers, half of them running.
@@ -179,12 +218,12 @@ fn ready(job: &mut Job) -> Result<SocketAddr> {
     bail!("the server ended before it listened; start it with `cargo xtask run --release` to see why")
 }
 
-fn sign_in(host: SocketAddr) -> Result<String> {
-    let fields = [("cluster", "demo"), ("username", "alice"), ("realm", "pve"), ("password", "berth")];
+fn sign_in(host: SocketAddr, cluster: &str) -> Result<String> {
+    let fields = [("cluster", cluster), ("username", "alice"), ("realm", "pve"), ("password", "berth")];
     let response = Connection::open(host)?.post_form("/api/sign_in", &fields)?;
     let cookie = response.cookies();
     if cookie.is_empty() {
-        bail!("signing in to the demo gave no cookie (status {})", response.status);
+        bail!("signing in to {cluster} gave no cookie (status {})", response.status);
     }
     Ok(cookie)
 }
@@ -249,6 +288,11 @@ fn print_spread(what: &str, digits: usize, values: &mut [f64]) {
     println!("  {what}: n={n} min {min:.digits$} median {median:.digits$} max {max:.digits$}");
 }
 
+/// Of sorted values: the one below which this part of them lies, or it itself.
+fn percentile(values: &[f64], part: f64) -> f64 {
+    values[((values.len() as f64 * part).ceil() as usize).clamp(1, values.len()) - 1]
+}
+
 /// Of sorted values.
 fn median(values: &[f64]) -> f64 {
     let middle = values.len() / 2;
@@ -267,5 +311,11 @@ mod tests {
     #[test]
     fn the_median_of_an_even_number_lies_between() {
         assert_eq!((median(&[1.0, 2.0, 9.0]), median(&[1.0, 3.0])), (2.0, 2.0));
+    }
+
+    #[test]
+    fn nine_of_ten_lie_at_the_90th_percentile_or_below() {
+        let values: Vec<f64> = (1..=20).map(f64::from).collect();
+        assert_eq!((percentile(&values, 0.9), percentile(&values[..1], 0.9)), (18.0, 1.0));
     }
 }
