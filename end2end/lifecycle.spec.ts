@@ -72,22 +72,27 @@ test('a verb goes on when its page is left, and its end is there on return @both
   await expect(page.locator('#history li').first()).toContainText(/Started.*alice@pve/)
 })
 
-test('a second tab and a second user see it without a reload', async ({ page, berth, browser }) => {
-  await berth.signIn(page)
-  const tab = await page.context().newPage()
-  berth.watch(tab)
-  await tab.goto(berth.url)
-  await berth.ready(tab)
-  const admin = await another(browser, berth)
-  await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown', exact: true }).click()
-  for (const other of [tab, admin]) {
-    await expect(row(other, 'ignores-shutdown')).toContainText('Shutting down…', { timeout: 3000 })
-    await expect(row(other, 'ignores-shutdown')).toContainText('alice@pve')
-    const start = row(other, 'ignores-shutdown').getByRole('button', { name: 'Start ignores-shutdown', exact: true })
-    await expect(start).toHaveAttribute('title', /By alice@pve, since/)
-  }
-  for (const other of [tab, admin]) await expect(row(other, 'ignores-shutdown')).toContainText('Stopped', { timeout: 15_000 })
-  await admin.context().close()
+test.describe('while a shutdown lasts', () => {
+  test.use({ speed: 5 })
+
+  test('a second tab and a second user see it without a reload', async ({ page, berth, browser }) => {
+    test.slow()
+    await berth.signIn(page)
+    const tab = await page.context().newPage()
+    berth.watch(tab)
+    await tab.goto(berth.url)
+    await berth.ready(tab)
+    const admin = await another(browser, berth)
+    await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown', exact: true }).click()
+    for (const other of [tab, admin]) {
+      await expect(row(other, 'ignores-shutdown')).toContainText('Shutting down…', { timeout: 3000 })
+      await expect(row(other, 'ignores-shutdown')).toContainText('alice@pve')
+      const start = row(other, 'ignores-shutdown').getByRole('button', { name: 'Start ignores-shutdown', exact: true })
+      await expect(start).toHaveAttribute('title', /By alice@pve, since/)
+    }
+    for (const other of [tab, admin]) await expect(row(other, 'ignores-shutdown')).toContainText('Stopped', { timeout: 40_000 })
+    await admin.context().close()
+  })
 })
 
 test('who comes second hears who is at it and since when', async ({ page, berth, browser }) => {
