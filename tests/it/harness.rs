@@ -52,6 +52,7 @@ pub struct TestApp {
     leaks: Mutex<Vec<String>>,
     /// None while it is stopped: the database is another process's then.
     berth: Option<Running>,
+    _postgres: Option<Postgres>,
 }
 
 /// Berth at work.
@@ -139,15 +140,44 @@ fn site(directory: &Path) {
     }
 }
 
-/// A PostgreSQL database of its own, where the suite runs on PostgreSQL.
-pub async fn postgres() -> Option<DatabaseUrl> {
-    let server = std::env::var("BERTH_TEST_POSTGRES").ok()?;
-    let name = format!("t{}", random_hex::<8>().expect("randomness"));
-    let mut admin = <sqlx::PgConnection as sqlx::Connection>::connect(&server).await.expect("the PostgreSQL of BERTH_TEST_POSTGRES");
-    let sql = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(sql).execute(&mut admin).await.expect("a database");
-    let (base, _) = server.rsplit_once('/').expect("a URL with a database");
-    Some(format!("{base}/{name}").parse().expect("a database URL"))
+/// A PostgreSQL database of its own, where the suite runs on PostgreSQL. It goes with the test, so that however many there are, the disk
+/// holds the few that are open at the same time.
+pub struct Postgres {
+    server: String,
+    name: String,
+    pub url: DatabaseUrl,
+}
+
+impl Postgres {
+    pub async fn database() -> Option<Self> {
+        let server = std::env::var("BERTH_TEST_POSTGRES").ok()?;
+        let name = format!("t{}", random_hex::<8>().expect("randomness"));
+        on_the_server(&server, format!("CREATE DATABASE {name}")).await.expect("a database");
+        let (base, _) = server.rsplit_once('/').expect("a URL with a database");
+        let url = format!("{base}/{name}").parse().expect("a database URL");
+        Some(Self { server, name, url })
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let (server, sql) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        // on a thread of its own: the test's runtime may not be blocked, and may be ending
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(on_the_server(&server, sql))
+        });
+        let dropped = dropped.join().expect("no panic in there");
+        if !std::thread::panicking() {
+            dropped.expect("the database is gone");
+        }
+    }
+}
+
+async fn on_the_server(url: &str, sql: String) -> sqlx::Result<()> {
+    let mut admin = <sqlx::PgConnection as sqlx::Connection>::connect(url).await?;
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await?;
+    Ok(())
 }
 
 impl TestApp {
@@ -164,11 +194,12 @@ impl TestApp {
         site(&data.path().join("site"));
         let trust = setup.trust.unwrap_or_else(|| Trust::Pinned(cluster.fingerprint().parse().expect("a fingerprint")));
         let address = Address { host: cluster.addr().ip().to_string(), port: cluster.addr().port(), trust };
+        let postgres = Postgres::database().await;
         let config = Config {
             listen: "127.0.0.1:0".parse().expect("an address"),
             public_url: setup.public_url,
             data_dir: data.path().to_owned(),
-            database_url: postgres().await,
+            database_url: postgres.as_ref().map(|postgres| postgres.url.clone()),
             key_file: data.path().join("key"),
             site: Some(data.path().join("site")),
             clusters: [ClusterConfig { name: "homelab".parse().expect("a name"), addresses: vec![address] }]
@@ -188,7 +219,7 @@ impl TestApp {
             .build()
             .expect("a client");
         let url = berth.url.clone();
-        Self { cluster, url, data, config, http, leaks: Mutex::default(), berth: Some(berth) }
+        Self { cluster, url, data, config, http, leaks: Mutex::default(), berth: Some(berth), _postgres: postgres }
     }
 
     fn database(&self) -> &Db {

@@ -1,6 +1,6 @@
 //! The SQL of containers, operations, events and services, on a database of its own for every test.
 
-use crate::harness;
+use crate::harness::Postgres;
 use berth::{
     containers::{
         model::{Lifecycle, Status},
@@ -39,6 +39,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Store {
     db: Db,
     _data: tempfile::TempDir,
+    _postgres: Option<Postgres>,
 }
 
 fn homelab() -> ClusterName {
@@ -68,11 +69,12 @@ fn upid(number: u32) -> Upid {
 impl Store {
     async fn open() -> Self {
         let data = tempfile::tempdir().unwrap();
-        let db = match harness::postgres().await {
-            Some(url) => Db::open_postgres(url.expose()).await,
+        let postgres = Postgres::database().await;
+        let db = match &postgres {
+            Some(postgres) => Db::open_postgres(postgres.url.expose()).await,
             None => Db::open_sqlite(data.path()).await,
         };
-        Self { db: db.unwrap(), _data: data }
+        Self { db: db.unwrap(), _data: data, _postgres: postgres }
     }
 
     /// With these containers, all on one node.

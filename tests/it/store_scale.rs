@@ -5,7 +5,7 @@
 //! PostgreSQL the rows that it read from tables and indexes. Then it is asked how it carries out each of the very statements that it
 //! has just prepared.
 
-use crate::harness;
+use crate::harness::Postgres;
 use berth::{
     containers::{
         model::{Lifecycle, Status},
@@ -66,6 +66,7 @@ struct Scale {
     /// What PostgreSQL has counted so far.
     counted: AtomicI64,
     _data: tempfile::TempDir,
+    _postgres: Option<Postgres>,
 }
 
 /// The ids of the fixture: the kind of row, then its number.
@@ -88,7 +89,8 @@ fn homelab() -> ClusterName {
 impl Scale {
     async fn of(size: Size) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let db = match harness::postgres().await {
+        let postgres = Postgres::database().await;
+        let db = match postgres.as_ref().map(|postgres| &postgres.url) {
             Some(url) => {
                 let migrated = Db::open_postgres(url.expose()).await.unwrap();
                 migrated.close().await;
@@ -101,7 +103,7 @@ impl Scale {
                 Db::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap(), lock)
             }
         };
-        let scale = Self { db, size, counted: AtomicI64::new(0), _data: data };
+        let scale = Self { db, size, counted: AtomicI64::new(0), _data: data, _postgres: postgres };
         scale.fill().await;
         scale
     }
