@@ -1,183 +1,180 @@
-//! The pages, every route on one screen, and what stands around them.
+//! The document around every page: its head, the side bar, and what appears above it. Which page an address leads to says
+//! [`crate::pages::service`].
 
 use crate::{
-    auth::{
-        api::get_me,
-        view::{Account, SignInPage},
-    },
-    containers::view::ContainersPage,
-    operations::desk::Desk,
-    pages::view::ServerPage,
+    auth::view::Account,
+    pages::{model::RenderedPage, service::is_list},
     paths,
     preferences::{
-        model::Theme,
-        view::{ThemeChoice, ThemeSwitch},
+        model::{THEME_COOKIE, Theme},
+        view::ThemeSwitch,
     },
+    server::{AppState, Context, flash, secrets::random_hex},
+    tab::Tab,
     ui::{
-        flash::{Flash, provide_flash},
+        flash::Flash,
         icons::{Icon, Mark},
-        toasts::{ToastRegion, Toasts},
-        wire::{carried, load},
     },
+};
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
 };
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
-use leptos_router::{
-    components::{A, Outlet, ParentRoute, Route, Router, Routes},
-    path,
-};
-use serde::{Deserialize, Serialize};
 
-/// What a page needs to know of the browser that asks; the server reads it from cookies, the browser from the page.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Seed {
-    /// What a form without JavaScript has to say.
-    pub flash: Option<Flash>,
+/// What a page needs to know of the browser that asks, from its cookies.
+#[derive(Debug, Clone, Default)]
+pub struct Browser {
     /// Light or dark.
     pub theme: Theme,
+    /// What a form without JavaScript has to say.
+    pub flash: Option<Flash>,
 }
 
-/// The application.
-#[component]
-pub fn App() -> impl IntoView {
-    provide_meta_context();
-    let seed = carried(seed);
-    provide_context(ThemeChoice(RwSignal::new(seed.theme)));
-    provide_flash(seed.flash);
-    view! {
-        <Title formatter=|title: String| if title.is_empty() { "Berth".to_owned() } else { format!("{title} · Berth") } />
-        <Router>
-            <Routes fallback=|| ()>
-                // /login/code is a page of the server's own: auth::page
-                <Route path=path!("/login") view=SignInPage />
-                <ParentRoute path=path!("") view=Frame>
-                    <Route path=path!("/") view=ContainersPage />
-                    <Route path=path!("/*any") view=ServerPage />
-                </ParentRoute>
-            </Routes>
-        </Router>
+impl Browser {
+    /// From the headers of its request.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let theme = flash::cookie(headers, THEME_COOKIE).map(Theme::of_cookie).unwrap_or_default();
+        Self { theme, flash: flash::get(headers) }
     }
 }
 
-/// The side bar, the page, and what appears above it.
-#[component]
-fn Frame() -> impl IntoView {
-    let toasts = Toasts::provide();
-    let desk = Desk::provide();
-    let me = load(|| (), |()| get_me());
-    view! {
-        <a class="skip" href="#main">"Skip to content"</a>
-        <div class="shell">
-            <aside class="side" aria-label="Main">
-                <a class="brand" href=paths::home()>
-                    <Mark />
-                    <span>"Berth"</span>
-                </a>
-                <nav class="nav" aria-label="Pages">
-                    <A href=paths::home() exact=true>
-                        <Icon name="container" />
-                        <span>"Containers"</span>
-                    </A>
-                </nav>
-                <div class="nav mt-auto">
-                    <ThemeSwitch />
-                    <Account me />
-                </div>
-            </aside>
-            <main class="main" id="main" on:submit=move |event| desk.submit(event, toasts)>
-                <Outlet />
-            </main>
-        </div>
-        <div class="pop mn nav" id="account" popover="auto" role="group" aria-label="Account">
-            <ThemeSwitch />
-            <Account me />
-        </div>
-        <ToastRegion toasts />
-    }
-    .into_any()
+/// The document of a page for who is signed in.
+pub fn document(context: &Context, browser: &Browser, address: &str, status: u16, page: RenderedPage) -> Response {
+    let assets = context.state.assets();
+    let (script, wasm) = (assets.path("berth.js"), assets.path("berth.wasm"));
+    // asked for at once, by a script: without JavaScript nobody loads it
+    let fetch = format!("const wasm = fetch('{wasm}')");
+    let start = format!(
+        "import init, * as berth from '{script}'; init({{ module_or_path: wasm }}).then(() => {{ berth.hydrate(); \
+         for (const island of document.querySelectorAll('leptos-island')) berth[island.dataset.component](island); }});"
+    );
+    let script = script.to_owned();
+    let program = move |nonce: &str| {
+        view! {
+            <script nonce=nonce.to_owned() inner_html=fetch></script>
+            <link rel="modulepreload" href=script />
+            <script type="module" nonce=nonce.to_owned() inner_html=start></script>
+        }
+        .into_any()
+    };
+    let (user, cluster) = (context.user.to_string(), context.cluster.name.to_string());
+    let title = page.title.clone();
+    let current = is_list(address).then_some("page");
+    let theme = browser.theme;
+    let body = move || {
+        view! {
+            <a class="skip" href="#main">"Skip to content"</a>
+            <div class="shell">
+                <aside class="side" aria-label="Main">
+                    <a class="brand" href=paths::home()>
+                        <Mark />
+                        <span>"Berth"</span>
+                    </a>
+                    <nav class="nav" aria-label="Pages">
+                        <a href=paths::home() aria-current=current>
+                            <Icon name="container" />
+                            <span>"Containers"</span>
+                        </a>
+                    </nav>
+                    <div class="nav mt-auto">
+                        <ThemeSwitch theme />
+                        <Account user=user.clone() cluster=cluster.clone() />
+                    </div>
+                </aside>
+                <main class="main" id="main">
+                    <Tab />
+                    <div
+                        id="page"
+                        inner_html=page.html
+                        data-under-way=page.is_under_way.then_some("")
+                        data-ended=page.ended.iter().map(|ended| ended.id.as_str()).collect::<Vec<_>>().join(" ")
+                    ></div>
+                </main>
+            </div>
+            <div class="pop mn nav" id="account" popover="auto" role="group" aria-label="Account">
+                <ThemeSwitch theme />
+                <Account user cluster />
+            </div>
+        }
+        .into_any()
+    };
+    answer(&context.state, browser, Shell { title, ready: None, status }, program, body)
 }
 
-cfg_if::cfg_if! {
-    if #[cfg(feature = "ssr")] {
-        use crate::{preferences::model::THEME_COOKIE, server::{AppState, flash}};
-        use axum::http::{HeaderValue, header, request::Parts};
-        use leptos::nonce::use_nonce;
-        use leptos_axum::ResponseOptions;
-        use leptos_meta::MetaTags;
+/// The document of a page that needs nothing of the program: a form on it is sent once, and that is all. The program is fetched meanwhile,
+/// for the page that comes next.
+pub fn plain_document<P: FnOnce() -> AnyView>(state: &AppState, browser: &Browser, title: &str, page: P) -> Response {
+    const SCRIPT: &str = "addEventListener('submit', e => e.target.ariaBusy ? e.preventDefault() : e.target.ariaBusy = 'true'); \
+                          addEventListener('pageshow', () => { for (const form of document.forms) form.ariaBusy = null }); \
+                          addEventListener('click', e => { const b = e.target.closest('[data-shows]'); if (!b) return; \
+                          const shown = b.ariaPressed !== 'true'; b.ariaPressed = shown; \
+                          document.getElementById(b.dataset.shows).type = shown ? 'text' : 'password' })";
+    let assets = state.assets();
+    let (program, wasm) = (assets.path("berth.js").to_owned(), assets.path("berth.wasm").to_owned());
+    let scripts = move |nonce: &str| {
+        view! {
+            <script nonce=nonce.to_owned() inner_html=SCRIPT></script>
+            <link rel="prefetch" href=program />
+            <link rel="prefetch" href=wasm as="fetch" crossorigin="anonymous" />
+        }
+        .into_any()
+    };
+    answer(state, browser, Shell { title: title.to_owned(), ready: Some(""), status: 200 }, scripts, page)
+}
 
-        fn seed() -> Seed {
-            let Some(parts) = use_context::<Parts>() else { return Seed::default() };
-            let flash = flash::get(&parts.headers);
-            if flash.is_some() && let Some(response) = use_context::<ResponseOptions>() {
-                response.append_header(header::SET_COOKIE, flash::clear());
-            }
-            Seed { flash, theme: flash::cookie(&parts.headers, THEME_COOKIE).map(Theme::of_cookie).unwrap_or_default() }
-        }
+struct Shell {
+    title: String,
+    /// Whether everything on it works from the first byte.
+    ready: Option<&'static str>,
+    status: u16,
+}
 
-        /// The document around the application, on the server only.
-        pub fn shell(state: &AppState) -> impl IntoView + use<> {
-            let assets = state.assets();
-            let (script, wasm) = (assets.path("berth.js").to_owned(), assets.path("berth.wasm").to_owned());
-            // asked for at once, by a script: without JavaScript nobody loads it
-            let fetch = format!("const wasm = fetch('{wasm}')");
-            let start = format!("import init, {{ hydrate }} from '{script}'; init({{ module_or_path: wasm }}).then(hydrate);");
-            let program = view! {
-                <script nonce=use_nonce() inner_html=fetch></script>
-                <link rel="modulepreload" href=script />
-                <script type="module" nonce=use_nonce() inner_html=start></script>
-            };
-            document(state, None, program.into_any(), view! { <App /> }.into_any())
+fn answer<S, B>(state: &AppState, browser: &Browser, shell: Shell, scripts: S, body: B) -> Response
+where
+    S: FnOnce(&str) -> AnyView,
+    B: FnOnce() -> AnyView,
+{
+    let nonce = match random_hex::<16>() {
+        Ok(nonce) => nonce,
+        Err(error) => return crate::server::web::plain(&crate::server::Error::from(error).into()),
+    };
+    let assets = state.assets();
+    let title = if shell.title.is_empty() { "Berth".to_owned() } else { format!("{} · Berth", shell.title) };
+    let owner = Owner::new();
+    let html = owner.with(|| {
+        view! {
+            <!DOCTYPE html>
+            <html lang="en" data-theme=browser.theme.attribute() data-ready=shell.ready>
+                <head>
+                    <meta charset="utf-8" />
+                    <meta name="viewport" content="width=device-width, initial-scale=1" />
+                    <meta name="color-scheme" content="light dark" />
+                    <title>{title}</title>
+                    <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
+                    <link rel="stylesheet" href=assets.path("berth.css").to_owned() />
+                    {scripts(&nonce)}
+                </head>
+                <body>
+                    {body()}
+                    <div class="sprite" aria-hidden="true" inner_html=assets.sprite().to_owned()></div>
+                </body>
+            </html>
         }
-
-        /// The document around a page that is whole without the program: a form on it is sent once, and that is all.
-        pub fn plain_shell<P: FnOnce() -> AnyView>(state: &AppState, page: P) -> impl IntoView + use<P> {
-            const SEND_ONCE: &str = "addEventListener('submit', e => e.target.ariaBusy ? e.preventDefault() : e.target.ariaBusy = 'true'); \
-                                     addEventListener('pageshow', () => { for (const form of document.forms) form.ariaBusy = null })";
-            provide_meta_context();
-            let seed = seed();
-            provide_context(ThemeChoice(RwSignal::new(seed.theme)));
-            provide_flash(seed.flash);
-            let script = view! { <script nonce=use_nonce() inner_html=SEND_ONCE></script> };
-            document(state, Some(""), script.into_any(), page())
-        }
-
-        fn document(state: &AppState, ready: Option<&'static str>, scripts: AnyView, body: AnyView) -> impl IntoView + use<> {
-            let theme = use_context::<Parts>()
-                .and_then(|parts| flash::cookie(&parts.headers, THEME_COOKIE).map(Theme::of_cookie))
-                .unwrap_or_default();
-            let nonce = use_nonce();
-            if let (Some(response), Some(nonce)) = (use_context::<ResponseOptions>(), &nonce) {
-                let policy = format!(
-                    "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
-                     font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-                );
-                if let Ok(policy) = HeaderValue::from_str(&policy) {
-                    response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
-                }
-            }
-            let assets = state.assets();
-            view! {
-                <!DOCTYPE html>
-                <html lang="en" data-theme=theme.attribute() data-ready=ready>
-                    <head>
-                        <meta charset="utf-8" />
-                        <meta name="viewport" content="width=device-width, initial-scale=1" />
-                        <meta name="color-scheme" content="light dark" />
-                        <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
-                        <link rel="stylesheet" href=assets.path("berth.css").to_owned() />
-                        {scripts}
-                        <MetaTags />
-                    </head>
-                    <body>
-                        {body}
-                        <div class="sprite" aria-hidden="true" inner_html=assets.sprite().to_owned()></div>
-                    </body>
-                </html>
-            }
-        }
-    } else {
-        fn seed() -> Seed {
-            Seed::default()
-        }
+        .to_html()
+    });
+    owner.cleanup();
+    let mut response = Html(html).into_response();
+    *response.status_mut() = StatusCode::from_u16(shell.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
+    if browser.flash.is_some() {
+        response.headers_mut().append(header::SET_COOKIE, flash::clear());
+    }
+    response
 }

@@ -5,7 +5,8 @@
 //!
 //! | module | side | what it is for |
 //! |---|---|---|
-//! | [`app`] | both | every route on one screen, and what stands around the pages |
+//! | `app` | server | the document, and what stands around the pages |
+//! | [`tab`] | both | what runs in the browser: the page in its place, forms, the stream, the keyboard |
 //! | [`error`] | both | [`error::AppError`], the only error that a server function returns |
 //! | [`paths`] | both | every link, as a function |
 //! | [`proxmox`] | both / server | the outside world: ids on both sides, the client on the server |
@@ -17,21 +18,20 @@
 //! | [`events`] | slice | who did what, kept for good |
 //! | [`services`] | slice | what runs in a container |
 //! | [`preferences`] | slice | what a browser remembers: the theme |
-//! | [`pages`] | both | pages that the server renders whole: of an operation, of a container, the question before a deletion |
+//! | [`pages`] | both | every route on one screen, and the parts that pages are made of; the server renders them |
 //! | `startup` | server | puts it all together; used by `main`, the demo and the tests alike |
 //! | `simulator` | server | a simulated Proxmox VE at the other end of a TLS socket |
 //!
-//! Who may import whom: `ui paths error proxmox <- server <- slices <- app <- startup <- main, tests`. In a slice:
+//! Who may import whom: `ui paths error proxmox <- server <- slices <- pages <- tab <- app <- startup <- main, tests`. In a slice:
 //! `api -> service -> {store, proxmox::Client}`; another slice only through its `service`, `model` or `view`. Nothing but `startup`'s
 //! caller, its own program and the tests imports `simulator`, and `simulator` imports `proxmox::ids` alone.
 //!
 //! A slice has the same file names everywhere: `model.rs` (what crosses the wire, and the rules that button, service and tests share),
-//! `api.rs` (server functions of about five lines), `view.rs`, and on the server `service.rs` (the verbs) and `store.rs` (the SQL).
+//! `api.rs` (server functions of about five lines), `view.rs` (its pages and parts, rendered by the server alone), and on the server `service.rs` (the verbs) and `store.rs` (the SQL).
 
 // a page's view is one nested type
 #![recursion_limit = "512"]
 
-pub mod app;
 pub mod auth;
 pub mod containers;
 pub mod error;
@@ -42,10 +42,12 @@ pub mod paths;
 pub mod preferences;
 pub mod proxmox;
 pub mod services;
+pub mod tab;
 pub mod ui;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
+        pub mod app;
         pub mod server;
         pub mod simulator;
         pub mod startup;
@@ -54,12 +56,11 @@ cfg_if::cfg_if! {
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "hydrate")] {
-        /// Takes the page over in the browser.
+        /// Comes before the islands.
         #[wasm_bindgen::prelude::wasm_bindgen]
         pub fn hydrate() {
             console_error_panic_hook::set_once();
-            leptos::mount::hydrate_body(app::App);
-            ui::browser::mark_ready();
+            leptos::mount::hydrate_islands();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Every link, as a function. A page's address is written here and in `app.rs`, and nowhere else.
+//! Every link, as a function. A page's address is written here and nowhere else.
 
 use crate::{
     operations::model::{ContainerId, OperationId},
@@ -18,6 +18,11 @@ pub fn container(id: &ContainerId) -> String {
 /// A container, with those of its events that are older than one.
 pub fn container_before(id: &ContainerId, before: &str) -> String {
     format!("/containers/{id}?before={before}#history")
+}
+
+/// All verbs of a container: the menu of its row, and a page of its own where a menu cannot open.
+pub fn menu(id: &ContainerId) -> String {
+    format!("/containers/{id}/menu")
 }
 
 /// The question before a container is deleted.
@@ -40,9 +45,13 @@ pub fn live() -> &'static str {
     "/api/live"
 }
 
-/// A page that the server renders whole; see [`crate::pages`].
+/// A page of who is signed in; see [`crate::pages`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Page {
+    /// [`home`]
+    Home,
+    /// [`menu`]
+    Menu(ContainerId),
     /// [`container`]
     Container(ContainerId),
     /// [`delete`]
@@ -56,9 +65,13 @@ pub enum Page {
 impl Page {
     /// Which page has this path, where one has.
     pub fn of(path: &str) -> Option<Self> {
+        if path == home() {
+            return Some(Self::Home);
+        }
         let mut parts = path.strip_prefix('/')?.split('/');
         let page = match (parts.next()?, parts.next()?, parts.next()) {
             ("containers", id, None) => Self::Container(id.parse().ok()?),
+            ("containers", id, Some("menu")) => Self::Menu(id.parse().ok()?),
             ("containers", id, Some("delete")) => Self::Delete(id.parse().ok()?),
             ("clusters", cluster, Some(vmid)) => Self::Number(cluster.parse().ok()?, vmid.parse().ok()?),
             ("operations", id, None) => Self::Operation(id.parse().ok()?),
@@ -72,7 +85,7 @@ impl Page {
 /// deletion come the containers.
 pub fn with_operation(page: &str, operation: &str) -> String {
     let (path, query) = page.split_once('?').unwrap_or((page, ""));
-    let path = if matches!(Page::of(path), Some(Page::Delete(_))) { home() } else { path };
+    let path = if matches!(Page::of(path), Some(Page::Delete(_) | Page::Menu(_))) { home() } else { path };
     let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("op="));
     let query: Vec<String> = kept.map(str::to_owned).chain([format!("op={}", encode(operation))]).collect();
     format!("{path}?{}", query.join("&"))
@@ -99,7 +112,7 @@ pub fn login_at(cluster: &str, next: &str) -> String {
     }
 }
 
-/// The page that asks for a second factor. It is none of the router's: it is whole without the program.
+/// The page that asks for a second factor.
 pub fn second_factor() -> &'static str {
     "/login/code"
 }
@@ -167,10 +180,12 @@ mod tests {
         let (container, operation): (ContainerId, OperationId) = (id.parse().unwrap(), id.parse().unwrap());
         let (cluster, vmid): (ClusterName, Vmid) = ("homelab".parse().unwrap(), "105".parse().unwrap());
         assert_eq!(Page::of(&super::container(&container)), Some(Page::Container(container.clone())));
+        assert_eq!(Page::of(&menu(&container)), Some(Page::Menu(container.clone())));
         assert_eq!(Page::of(&delete(&container)), Some(Page::Delete(container)));
         assert_eq!(Page::of(&super::operation(&operation)), Some(Page::Operation(operation)));
         assert_eq!(Page::of(&number(&cluster, vmid)), Some(Page::Number(cluster, vmid)));
-        for none in ["/", "/containers", "/containers/105", "/operations/105/x", "/clusters/homelab/105/x", "containers"] {
+        assert_eq!(Page::of(home()), Some(Page::Home));
+        for none in ["", "/containers", "/containers/105", "/operations/105/x", "/clusters/homelab/105/x", "containers"] {
             assert_eq!(Page::of(none), None, "{none}");
         }
     }

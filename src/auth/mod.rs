@@ -5,7 +5,6 @@
 
 pub mod api;
 pub mod model;
-pub mod view;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
@@ -13,5 +12,6 @@ cfg_if::cfg_if! {
         pub mod second_factor;
         pub mod service;
         pub mod store;
+        pub mod view;
     }
 }

@@ -1,5 +1,4 @@
-//! The page that asks for a second factor. The server alone makes it: it is a plain form that needs nothing of the program, which so
-//! stays smaller, and it is there at once for who has come from a password.
+//! The page that asks for a second factor, and where a sign-in leads.
 
 use super::{
     api::EnterSecondFactor,
@@ -11,12 +10,12 @@ use crate::{
     error::AppError,
     paths,
     server::{Error, Visitor},
-    ui::{flash::take_flash, icons::Glyph, parts::ErrorNote},
+    preferences::model::Theme,
+    ui::{icons::Glyph, parts::ErrorNote},
 };
 use axum::http::{HeaderValue, header};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_axum::ResponseOptions;
-use leptos_meta::Title;
 
 /// Leads to where a sign-in goes on. To `next` the program goes by itself; this page it has to load, so it is told.
 pub fn lead_on(progress: Progress, cluster: &str, next: &str) -> Option<String> {
@@ -59,7 +58,7 @@ impl SecondFactorPage {
     }
 
     /// The form. User and realm travel along for the sign-in form, should this one come too late.
-    pub fn view(self) -> AnyView {
+    pub fn view(self, error: Option<AppError>, theme: Theme) -> AnyView {
         let Self { user, cluster, next, by_key, has_other } = self;
         let (username, realm) = user.rsplit_once('@').unwrap_or((&user, ""));
         let (username, realm) = (username.to_owned(), realm.to_owned());
@@ -75,7 +74,6 @@ impl SecondFactorPage {
         let back = paths::login_at(&cluster, &next);
 
         // what belongs to the field stands beside it, all else above
-        let error = take_flash().map(|flash| flash.error);
         let is_of_field = |error: &AppError| matches!(error, AppError::Invalid { .. } | AppError::WrongCode | AppError::WrongRecoveryKey);
         let (said, note) = match error {
             Some(error) if is_of_field(&error) => (Some(error.to_string()), None),
@@ -83,8 +81,8 @@ impl SecondFactorPage {
         };
 
         view! {
-            <Title text="Second factor" />
             {at_the_quay(
+                theme,
                 view! {
                     <form class="w-full max-w-[22rem] m-auto py-10 grid gap-4" method="post" action=EnterSecondFactor::PATH novalidate>
                         <div class="mb-2">
@@ -114,7 +112,7 @@ impl SecondFactorPage {
                                 aria-invalid=said.is_some().to_string()
                                 aria-describedby="code-said"
                             />
-                            <Said id="code-said" text=Signal::stored(said) />
+                            <Said id="code-said" text=said />
                         </div>
                         <button class="btn btn-primary btn-lg mt-2">
                             <span class="while-idle">"Sign in"</span>

@@ -1,51 +1,32 @@
-//! The sign-in page, and the corner of every page that says who is signed in.
+//! The sign-in page, and the corner of every page that says who is signed in. The server renders both.
 
 use super::{
-    api::{SignIn, SignOut, get_sign_in_form, sign_in},
-    model::{Me, SignInForm},
+    api::{SignIn, SignOut},
+    model::{RealmChoice, SignInForm},
 };
 use crate::{
     error::{AppError, Field, Flaw},
     paths,
-    preferences::view::ThemeSwitch,
+    preferences::{model::Theme, view::ThemeSwitch},
     ui::{
-        flash::take_flash,
+        flash::Flash,
         icons::{Glyph, Icon, Mark},
         parts::ErrorNote,
-        wire::{Loaded, load},
     },
 };
-use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
-use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos::{prelude::*, server_fn::ServerFn};
 
-/// `/login`, `/login?cluster=…&next=…`.
-#[component]
-pub fn SignInPage() -> impl IntoView {
-    let query = use_query_map();
-    let cluster = Memo::new(move |_| query.read().get("cluster"));
-    let form = load(move || cluster.get(), get_sign_in_form);
-    view! {
-        <Title text="Sign in" />
-        {at_the_quay(
-            view! {
-                <Transition>
-                    {move || Suspend::new(async move {
-                        match form.await {
-                            Ok(form) => view! { <SignInFields form /> }.into_any(),
-                            Err(error) => view! { <div class="max-w-[22rem] w-full m-auto"><ErrorNote error /></div> }.into_any(),
-                        }
-                    })}
-                </Transition>
-            }
-                .into_any(),
-        )}
-    }
-    .into_any()
+/// `/login`, `/login?cluster=…&next=…`: the form posts, and comes back with the error and everything but the password.
+pub fn sign_in_page(form: Result<SignInForm, AppError>, next: String, flash: Option<Flash>, theme: Theme) -> AnyView {
+    let fields = match form {
+        Ok(form) => view! { <SignInFields form next flash /> }.into_any(),
+        Err(error) => view! { <div class="max-w-[22rem] w-full m-auto"><ErrorNote error /></div> }.into_any(),
+    };
+    at_the_quay(theme, fields)
 }
 
 /// A form of signing in, and what stands around it.
-pub fn at_the_quay(form: AnyView) -> AnyView {
+pub fn at_the_quay(theme: Theme, form: AnyView) -> AnyView {
     view! {
         <main class="signin">
             <section class="signin-form">
@@ -56,7 +37,7 @@ pub fn at_the_quay(form: AnyView) -> AnyView {
                 {form}
                 <div class="signin-foot">
                     <span>{concat!("Berth ", env!("CARGO_PKG_VERSION"))}</span>
-                    <ThemeSwitch />
+                    <ThemeSwitch theme />
                 </div>
             </section>
             <Quay />
@@ -65,90 +46,49 @@ pub fn at_the_quay(form: AnyView) -> AnyView {
     .into_any()
 }
 
-/// The form. Without JavaScript it posts, and comes back with the error and everything but the password.
 #[component]
-fn SignInFields(form: SignInForm) -> impl IntoView {
-    let query = use_query_map();
-    let next = query.read_untracked().get("next").unwrap_or_default();
-    let flash = take_flash();
+fn SignInFields(form: SignInForm, next: String, flash: Option<Flash>) -> impl IntoView {
     let entered = |name: &str| flash.as_ref().and_then(|flash| flash.field(name)).map(str::to_owned);
-    let username = entered("username").unwrap_or_default();
-    let realm = entered("realm");
-    let chosen = move |choice: &super::model::RealmChoice| match &realm {
-        Some(realm) => choice.realm.as_str() == realm,
-        None => choice.default,
-    };
-    let error = RwSignal::new(flash.map(|flash| flash.error));
-    let busy = RwSignal::new(false);
-    let shown = RwSignal::new(false);
-    let password = NodeRef::<leptos::html::Input>::new();
-    let user = NodeRef::<leptos::html::Input>::new();
-    let realm = NodeRef::<leptos::html::Select>::new();
-    let cluster = form.cluster.clone();
-
-    let submit = {
-        let (cluster, next) = (cluster.to_string(), next.clone());
-        move |event: leptos::ev::SubmitEvent| {
-            event.prevent_default();
-            if busy.get_untracked() {
-                return;
-            }
-            let value = |input: NodeRef<leptos::html::Input>| input.get_untracked().map(|i| i.value()).unwrap_or_default();
-            let (username, secret) = (value(user), value(password));
-            let realm = realm.get_untracked().map(|select| select.value()).unwrap_or_default();
-            let (cluster, next) = (cluster.clone(), next.clone());
-            busy.set(true);
-            spawn_local(async move {
-                match sign_in(cluster, username, realm, secret, Some(next)).await {
-                    Ok(Some(page)) => leave_for(&page),
-                    // leads to `next` by itself
-                    Ok(None) => {}
-                    Err(refused) => {
-                        if let Some(input) = password.get_untracked() {
-                            input.set_value("");
-                        }
-                        let first = if on_field(&refused, Field::Username) { user } else { password };
-                        error.set(Some(refused));
-                        busy.set(false);
-                        if let Some(input) = first.get_untracked() {
-                            // fails only where the field is gone
-                            let _ = input.focus();
-                        }
-                    }
-                }
-            });
-        }
-    };
-    let refused = move || error.with(|e| matches!(e, Some(AppError::WrongCredentials { .. })));
-    let invalid = move |field: Field| {
-        error.with(|e| e.as_ref().is_some_and(|e| on_field(e, field))) || refused() && field != Field::Cluster && field != Field::Realm
-    };
-    let said = move |field: Field| error.with(|e| e.as_ref().filter(|e| on_field(e, field)).map(ToString::to_string));
-    let password_said = move || said(Field::Password).or_else(|| refused().then(|| "Enter the password again.".to_owned()));
+    let (username, realm) = (entered("username"), entered("realm"));
+    let error = flash.map(|flash| flash.error);
+    let refused = matches!(error, Some(AppError::WrongCredentials { .. }));
+    let said = |field: Field| error.as_ref().filter(|e| on_field(e, field)).map(ToString::to_string);
+    let said_of_password = said(Field::Password).or_else(|| refused.then(|| "Enter the password again.".to_owned()));
+    let said_of_user = said(Field::Username);
+    let said_of_realm = said(Field::Realm);
+    let user_is_wrong = refused || said_of_user.is_some();
+    let password_is_wrong = said_of_password.is_some();
+    // where the user name is known and right so far, what is missing is the password
+    let begins_with_password = username.as_ref().is_some_and(|name| !name.is_empty()) && said_of_user.is_none();
     // what belongs to no field stands above them all
-    let note = move || {
-        error.get().filter(|e| !matches!(e, AppError::Invalid { .. })).map(|error| {
-            let more = match &error {
-                AppError::WrongCredentials { user, cluster } => format!("{cluster} refused this sign-in for {user}."),
-                AppError::SecondFactorUnsupported { .. } => {
-                    "Add an authenticator app or recovery keys in Proxmox, under Permissions › Two Factor.".to_owned()
-                }
-                _ => String::new(),
-            };
-            view! { <ErrorNote error more /> }
-        })
-    };
+    let note = error.filter(|e| !matches!(e, AppError::Invalid { .. })).map(|error| {
+        let more = match &error {
+            AppError::WrongCredentials { user, cluster } => format!("{cluster} refused this sign-in for {user}."),
+            AppError::SecondFactorUnsupported { .. } => {
+                "Add an authenticator app or recovery keys in Proxmox, under Permissions › Two Factor.".to_owned()
+            }
+            _ => String::new(),
+        };
+        view! { <ErrorNote error more /> }
+    });
     let trouble = form.trouble.clone().map(|error| view! { <ErrorNote error more="Your password is not sent before it answers." /> });
-
+    let option = |choice: &RealmChoice| {
+        let chosen = match &realm {
+            Some(realm) => choice.realm.as_str() == realm,
+            None => choice.default,
+        };
+        view! { <option value=choice.realm.to_string() selected=chosen>{choice.title.clone()}</option> }
+    };
+    let options = form.realms.iter().map(option).collect_view();
     view! {
-        <form class="w-full max-w-[22rem] m-auto py-10 grid gap-4" method="post" action=SignIn::PATH on:submit=submit novalidate>
+        <form class="w-full max-w-[22rem] m-auto py-10 grid gap-4" method="post" action=SignIn::PATH novalidate>
             <div class="mb-2">
                 <h1 class="text-2xl tracking-[-0.02em]">"Sign in"</h1>
                 <p class="text-base text-ink-3 mt-1">"With your Proxmox VE account."</p>
             </div>
             {note}
             {trouble}
-            <ClusterField form=form.clone() next=next.clone() />
+            <ClusterField form next=next.clone() />
             <input type="hidden" name="next" value=next />
             <div class="grid grid-cols-[minmax(0,1fr)_9.5rem] gap-3 max-[420px]:grid-cols-1">
                 <div class="field">
@@ -160,13 +100,12 @@ fn SignInFields(form: SignInForm) -> impl IntoView {
                         autocomplete="username"
                         autocapitalize="none"
                         spellcheck="false"
-                        autofocus
-                        node_ref=user
-                        value=username
-                        aria-invalid=move || invalid(Field::Username).to_string()
+                        autofocus=!begins_with_password
+                        value=username.unwrap_or_default()
+                        aria-invalid=user_is_wrong.to_string()
                         aria-describedby="username-said"
                     />
-                    <Said id="username-said" text=Signal::derive(move || said(Field::Username)) />
+                    <Said id="username-said" text=said_of_user />
                 </div>
                 <div class="field">
                     <label for="realm">"Realm"</label>
@@ -174,55 +113,43 @@ fn SignInFields(form: SignInForm) -> impl IntoView {
                         class="select input-lg"
                         id="realm"
                         name="realm"
-                        node_ref=realm
-                        aria-invalid=move || invalid(Field::Realm).to_string()
+                        aria-invalid=said_of_realm.is_some().to_string()
                         aria-describedby="realm-said"
                     >
-                        {form
-                            .realms
-                            .iter()
-                            .map(|choice| {
-                                view! { <option value=choice.realm.to_string() selected=chosen(choice)>{choice.title.clone()}</option> }
-                            })
-                            .collect_view()}
+                        {options}
                     </select>
-                    <Said id="realm-said" text=Signal::derive(move || said(Field::Realm)) />
+                    <Said id="realm-said" text=said_of_realm />
                 </div>
             </div>
             <div class="field">
                 <label for="password">"Password"</label>
-                <span class="input input-lg pr-1" class:is-err=move || invalid(Field::Password)>
+                <span class="input input-lg pr-1" class:is-err=password_is_wrong>
                     <input
                         id="password"
                         name="password"
-                        type=move || if shown.get() { "text" } else { "password" }
+                        type="password"
                         autocomplete="current-password"
-                        node_ref=password
-                        aria-invalid=move || invalid(Field::Password).to_string()
+                        autofocus=begins_with_password
+                        aria-invalid=password_is_wrong.to_string()
                         aria-describedby="password-said"
                     />
-                    <button
-                        type="button"
-                        class="vb needs-js"
-                        aria-pressed=move || shown.get().to_string()
-                        aria-label="Show password"
-                        on:click=move |_| shown.update(|shown| *shown = !*shown)
-                    >
-                        {move || view! { <Icon name=if shown.get() { "eye-off" } else { "eye" } class="i-sm" /> }}
+                    <button type="button" class="vb needs-js" data-shows="password" aria-pressed="false" aria-label="Show password">
+                        <Icon name="eye" class="i-sm" />
+                        <Icon name="eye-off" class="i-sm" />
                     </button>
                 </span>
-                <Said id="password-said" text=Signal::derive(password_said) />
+                <Said id="password-said" text=said_of_password />
             </div>
-            <button class="btn btn-primary btn-lg mt-2" aria-disabled=move || busy.get().to_string()>
-                <Show when=move || busy.get()>
+            <button class="btn btn-primary btn-lg mt-2">
+                <span class="while-idle">"Sign in"</span>
+                <span class="while-busy">
                     <Glyph name="pending" />
-                </Show>
-                {move || if busy.get() { "Signing in…" } else { "Sign in" }}
+                    "Signing in…"
+                </span>
             </button>
             <p class="hint">"Berth acts with your own Proxmox rights. Your password goes to the cluster and is not kept."</p>
         </form>
     }
-    .into_any()
 }
 
 /// The cluster: nothing to choose where there is one; else links, so that its realms come without JavaScript too.
@@ -256,15 +183,9 @@ pub fn Said(
     /// By which the field names it.
     id: &'static str,
     /// Nothing where nothing is wrong.
-    text: Signal<Option<String>>,
+    text: Option<String>,
 ) -> impl IntoView {
-    view! {
-        <span class="err" id=id>
-            {move || {
-                text.get().map(|text| view! { <Glyph name="fail" class="g-error" /> {text} })
-            }}
-        </span>
-    }
+    view! { <span class="err" id=id>{text.map(|text| view! { <Glyph name="fail" class="g-error" /> {text} })}</span> }
 }
 
 fn on_field(error: &AppError, field: Field) -> bool {
@@ -274,21 +195,17 @@ fn on_field(error: &AppError, field: Field) -> bool {
 /// Who is signed in, and out again. In the side bar, and on a phone in the menu.
 #[component]
 pub fn Account(
-    /// By [`get_me`](super::api::get_me), asked once for the whole frame.
-    me: Loaded<Result<Me, AppError>>,
+    /// Who.
+    user: String,
+    /// Where.
+    cluster: String,
 ) -> impl IntoView {
     view! {
-        <Transition>
-            {move || Suspend::new(async move {
-                me.await.ok().map(|me| view! {
-                    <p class="account" title=format!("{} on {}", me.user, me.cluster)>
-                        <Icon name="circle-user" />
-                        <span class="truncate">{me.user.to_string()}</span>
-                        <span class="n">{me.cluster.to_string()}</span>
-                    </p>
-                })
-            })}
-        </Transition>
+        <p class="account" title=format!("{user} on {cluster}")>
+            <Icon name="circle-user" />
+            <span class="truncate">{user}</span>
+            <span class="n">{cluster}</span>
+        </p>
         <form method="post" action=SignOut::PATH>
             <button type="submit">
                 <Icon name="log-out" />
@@ -296,22 +213,13 @@ pub fn Account(
             </button>
         </form>
     }
-    .into_any()
-}
-
-cfg_if::cfg_if! {
-    if #[cfg(feature = "hydrate")] {
-        use crate::ui::browser::leave_for;
-    } else {
-        fn leave_for(_: &str) {}
-    }
 }
 
 /// The picture beside the form: a quay from above, rows of berths, two of them yours.
 #[component]
 fn Quay() -> impl IntoView {
     let berths = (0..28u32).flat_map(|row| (0..12u32).map(move |column| (row, column))).filter_map(|(row, column)| {
-        // no randomness: server and browser draw the same
+        // the same picture every time
         let mixed = ((row * 7 + 3) * (column * 5 + 11) + row * row * 3 + column * 17) % 23;
         let class = match (row, column) {
             (10, 3) | (15, 6) => "mine",

@@ -5,7 +5,6 @@
 
 pub mod api;
 pub mod model;
-pub mod view;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
@@ -14,5 +13,6 @@ cfg_if::cfg_if! {
         pub mod page;
         pub mod service;
         pub mod store;
+        pub mod view;
     }
 }

@@ -257,9 +257,9 @@ fn refusal(verb: Verb, row: &ContainerRow, running: Option<&OperationView>, now:
 #[component]
 fn Verbs(id: ContainerId, row: ContainerRow, running: Option<OperationView>, now: i64) -> impl IntoView {
     let refused = Verb::ALL.map(|verb| (verb, refusal(verb, &row, running.as_ref(), now)));
-    let why = move |verb| Signal::stored(refused.iter().find(|(other, _)| *other == verb).and_then(|(_, why)| why.clone()));
+    let why = move |verb| refused.iter().find(|(other, _)| *other == verb).and_then(|(_, why)| why.clone());
     let button = |verb: Verb| {
-        let why = why(verb).get_untracked();
+        let why = why(verb);
         view! {
             <button
                 type="submit"
@@ -280,15 +280,40 @@ fn Verbs(id: ContainerId, row: ContainerRow, running: Option<OperationView>, now
             <input type="hidden" name="id" value=id.to_string() />
         </form>
         <span class="page-verbs">
-            {button(Verb::Start)} {button(Verb::Shutdown)} {button(Verb::Restart)}
+            {[Verb::Start, Verb::Shutdown, Verb::Restart].map(button)}
             <button type="button" class="btn btn-square" popovertarget="more" id="verb-more" aria-label="More actions">
                 <Icon name="ellipsis" />
             </button>
         </span>
         <div class="pop mn" id="more" popover="auto" role="group" aria-label=format!("Actions for {}", row.name)>
-            <MenuItems id name=Signal::stored(row.name.clone()) form="verbs".to_owned() refusal=why />
+            <MenuItems id name=row.name.clone() form="verbs" refusal=why.clone() />
         </div>
     }
+}
+
+/// `/containers/{id}/menu`: all verbs of a container. The list shows it as the menu of a row; where a menu cannot open, it is a page.
+pub async fn menu(context: &Context, id: &ContainerId) -> Result<RenderedPage, Error> {
+    let subject = subject(context, id).await?;
+    let Some(row) = subject.row else { return Err(Error::Answer(AppError::NoSuchContainer)) };
+    let running = subject.operation.filter(OperationView::is_open);
+    let now = subject.list.now;
+    let container = paths::container(id);
+    let id = id.clone();
+    Ok(rendered(format!("Actions for {}", row.name), false, move || {
+        let refused = Verb::ALL.map(|verb| (verb, refusal(verb, &row, running.as_ref(), now)));
+        let why = move |verb| refused.iter().find(|(other, _)| *other == verb).and_then(|(_, why)| why.clone());
+        let name = row.name.clone();
+        view! {
+            <Crumbs steps=vec![(name.clone(), Some(container)), ("Actions".to_owned(), None)] />
+            <h1 class="text-xl px-page pb-3 max-[860px]:pt-3">{format!("Actions for {name}")}</h1>
+            <form id="menu-verbs" method="post" action=Verb::Start.action() data-name=name.clone()>
+                <input type="hidden" name="id" value=id.to_string() />
+            </form>
+            <div class="mn mn-page" id="menu-items" role="group" aria-label=format!("Actions for {name}")>
+                <MenuItems id name form="menu-verbs" refusal=why />
+            </div>
+        }
+    }))
 }
 
 /// `/containers/{id}/delete`: what will be lost, and the name to type. `refused` is what a form without JavaScript has to say.

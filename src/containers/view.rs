@@ -1,110 +1,66 @@
-//! The list of containers.
+//! The list of containers. The server renders it; see [`crate::pages`].
 //!
-//! What a row says of an operation comes from the operation, which the list carries, in this tab as in any other; a list that is fetched
-//! anew changes figures, not rows.
+//! What a row says of an operation comes from the operation, which the list carries, in this tab as in any other.
 
 use super::{
-    api::list_containers,
-    model::{ContainerList, ContainerRow, NodeRow, Status, Usage, may},
+    model::{ContainerRow, ForeignTask, NodeRow, Reach, Refusal, Status, Usage, Window, may},
+    query::{Condition, Field, Query, Sort, Term},
+    service,
 };
 use crate::{
     error::AppError,
-    operations::{
-        desk::{Desk, leave_if_signed_out},
-        model::{ContainerId, OperationLine, Verb},
+    events::view::title_of,
+    operations::model::{ContainerId, OperationLine, Verb},
+    pages::{
+        model::{Ended, RenderedPage},
+        parts::{PageHead, Parts, Refresh, When, rendered},
     },
     paths,
-    proxmox::ids::NodeName,
+    server::{Context, Error},
+    services::model::ServiceLine,
     ui::{
-        flash::take_flash,
         format,
         icons::{Glyph, Icon},
-        parts::{ErrorNote, Meter, PageHead, Percent, Tag, figure_class},
-        toasts::Toasts,
-        wire::{Loaded, load},
+        parts::{ErrorNote, Meter, Percent, Sparkline, Tag, figure_class},
     },
 };
 use leptos::prelude::*;
-use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 
-/// Everything the rows need.
-#[derive(Clone, Copy)]
-struct Page {
-    list: Loaded<Result<ContainerList, AppError>>,
-    /// The last list that was any good.
-    good: RwSignal<Option<ContainerList>>,
-    /// Why there is nothing newer.
-    failed: RwSignal<Option<AppError>>,
-    desk: Desk,
-    toasts: Toasts,
-}
+/// Rows on a page.
+const PER_PAGE: usize = 50;
+/// Rows that are sent at once at the most, on paper too.
+const MOST: usize = 1000;
+/// How many nodes are shown where there are more than fit.
+const NODES: usize = 4;
 
-/// `/`.
-#[component]
-pub fn ContainersPage() -> impl IntoView {
-    let desk: Desk = expect_context();
-    let list = load(move || desk.news(), |_| list_containers());
-    let page = Page { list, good: RwSignal::new(None), failed: RwSignal::new(None), desk, toasts: expect_context() };
-    view! {
-        <Title text="Containers" />
-        <PageHead title="Containers">
-            <Freshness page />
-        </PageHead>
-        <Transition fallback=Skeleton>
-            // taken in first, so that what stands below is there in the same rendering
-            {move || page.list.get().map(|answer| page.take(answer))}
-            <Answer page />
-        </Transition>
-    }
-    .into_any()
-}
-
-impl Page {
-    /// Takes in a list; a failed one leaves the last good one on screen.
-    fn take(self, answer: Result<ContainerList, AppError>) {
-        match answer {
-            // nothing is known, after a restart of Berth perhaps; what is on screen is better
-            Ok(list) if list.as_of.is_none() && self.good.with_untracked(Option::is_some) => self.fail(list.trouble),
-            Ok(list) => {
-                self.fail(list.trouble.clone());
-                self.announce_ends(&list);
-                self.good.set(Some(list));
-            }
-            Err(error) => {
-                leave_if_signed_out(&error);
-                self.fail(Some(error));
-            }
+/// `/`, with what stands in its query: [`Query`], `page`, or `from` and `count`, `all`, and `op`. `refused` is what a form without
+/// JavaScript has to say.
+pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused: Option<AppError>) -> Result<RenderedPage, Error> {
+    let (query, page) = Query::of_url(url_query);
+    let value = |name: &str| url_query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let number = |name: &str| value(name).and_then(|value| value.parse::<usize>().ok());
+    let (from, count) = match (number("from"), number("count"), value("all")) {
+        (_, _, Some(_)) => (0, MOST),
+        (Some(from), count, _) => (from, count.unwrap_or(PER_PAGE).min(MOST)),
+        _ => ((page - 1).saturating_mul(PER_PAGE), PER_PAGE),
+    };
+    let window = service::window(context, &query, from, count).await?;
+    let asked_for = value("op").and_then(|id| window.operations.iter().find(|operation| operation.id.as_str() == id).cloned());
+    let is_under_way = window.operations.iter().any(|operation| operation.under_way.is_some());
+    let ended = window.operations.iter().filter(|operation| operation.under_way.is_none());
+    let ended = ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone() }).collect();
+    let page = rendered("Containers".to_owned(), is_under_way, || {
+        let list = List { query: &query, window: &window, parts: &parts };
+        view! {
+            <PageHead title="Containers">{list.freshness()}</PageHead>
+            {refused.map(|error| view! { <div class="px-page pb-3 max-[860px]:pt-3"><ErrorNote error /></div> })}
+            {asked_for.map(outcome)}
+            {list.trouble()}
+            {list.content()}
         }
-    }
-
-    /// Notes why there is nothing newer. The same trouble keeps its first number, so that nothing changes while somebody reads it out.
-    fn fail(self, error: Option<AppError>) {
-        let kind = |error: &Option<AppError>| error.as_ref().map(std::mem::discriminant);
-        if self.failed.with_untracked(kind) != kind(&error) {
-            self.failed.set(error);
-        }
-    }
-
-    /// Tells who listens rather than looks of what has ended since the last list.
-    fn announce_ends(self, new: &ContainerList) {
-        self.good.with_untracked(|old| {
-            let Some(old) = old else { return };
-            let was_told = |line: &OperationLine| old.operations.iter().any(|other| other.id == line.id && other.under_way.is_none());
-            for line in new.operations.iter().filter(|line| line.under_way.is_none() && !was_told(line)) {
-                self.toasts.announce(line.sentence.clone());
-            }
-        });
-    }
-
-    fn row(self, id: &ContainerId) -> Option<ContainerRow> {
-        self.good.with(|list| list.as_ref()?.rows.iter().find(|row| row.id == *id).cloned())
-    }
-
-    /// What is under way on a container, or has ended lately: the latest that is known.
-    fn operation(self, id: &ContainerId) -> Option<OperationLine> {
-        self.good.with(|list| list.as_ref()?.operations.iter().filter(|o| o.container == *id).max_by(|a, b| a.id.cmp(&b.id)).cloned())
-    }
+    });
+    // without JavaScript only who follows an operation looks again by themselves
+    Ok(RenderedPage { ended, ..page })
 }
 
 /// A status in a word.
@@ -125,472 +81,606 @@ pub fn glyph(status: Status) -> &'static str {
     }
 }
 
-/// How fresh the list is, in a word beside the title.
-#[component]
-fn Freshness(page: Page) -> impl IntoView {
-    let said = |list: ContainerList| {
-        let (name, text) = match (list.trouble, list.as_of) {
-            (None, _) => ("running", "Up to date".to_owned()),
-            (Some(_), Some(as_of)) => ("unknown", format::ago(as_of, list.now)),
+fn word_of(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Running => "Running",
+        Condition::Stopped => "Stopped",
+        Condition::Creating => "Creating",
+        Condition::Error => "Error",
+        Condition::Unknown => "Unknown",
+    }
+}
+
+fn glyph_of(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Running => "running",
+        Condition::Stopped => "stopped",
+        Condition::Creating => "creating",
+        Condition::Error => "error",
+        Condition::Unknown => "unknown",
+    }
+}
+
+/// Where a form without JavaScript has led back with its operation: how that stands.
+fn outcome(operation: OperationLine) -> impl IntoView {
+    let glyph = match (operation.under_way, operation.is_bad) {
+        (Some(_), _) => "pending",
+        (None, true) => "fail",
+        (None, false) => "ok",
+    };
+    view! {
+        {operation.under_way.map(|_| view! { <Refresh /> })}
+        <a class="banner" class:banner-bad=operation.is_bad href=paths::operation(&operation.id)>
+            <Glyph name=glyph />
+            <span class="min-w-0" role="status">{operation.sentence}</span>
+            <span class="ml-auto text-link whitespace-nowrap">"Show operation"</span>
+        </a>
+    }
+}
+
+/// The address of the list as a query wants it.
+fn address(query: &Query, page: usize) -> String {
+    match query.to_url(page).as_str() {
+        "" => paths::home().to_owned(),
+        query => format!("{}?{query}", paths::home()),
+    }
+}
+
+struct List<'a> {
+    query: &'a Query,
+    window: &'a Window,
+    parts: &'a Parts<'a>,
+}
+
+impl List<'_> {
+    /// How fresh it is, in a word beside the title.
+    fn freshness(&self) -> impl IntoView + use<> {
+        let (name, text) = match (&self.window.trouble, self.window.as_of) {
+            (None, _) => ("running", "Live".to_owned()),
+            (Some(_), Some(as_of)) => ("unknown", format::ago(as_of, self.window.now)),
             (Some(_), None) => return None,
         };
         Some(view! {
             <span class="live">
-                <Glyph name=name class="dot" />
+                <Glyph name class="dot" />
                 {text}
             </span>
         })
-    };
-    view! { <Transition>{move || page.list.get().and_then(Result::ok).and_then(said)}</Transition> }
-}
+    }
 
-/// What a list's answer looks like: its trouble, and the last good list.
-#[component]
-fn Answer(page: Page) -> impl IntoView {
-    let flash = take_flash().map(|flash| view! { <div class="px-page pb-3 max-[860px]:pt-3"><ErrorNote error=flash.error /></div> });
-    let age = Signal::derive(move || {
-        page.good.with(|list| match list.as_ref().and_then(|list| Some((list.as_of?, list.now, list.trouble.is_some()))) {
-            Some((as_of, now, true)) => format!("Shown is what it said {}.", format::ago(as_of, now)),
-            // Berth itself did not answer: how old the list is by now, only Berth could say
-            Some((_, _, false)) => "Shown is the last good list.".to_owned(),
+    /// Why it is not.
+    fn trouble(&self) -> impl IntoView + use<> {
+        let Window { trouble, as_of, now, cluster, .. } = self.window;
+        let error = trouble.clone()?;
+        let since = cluster.since.filter(|_| cluster.reach != Reach::Answers).map(|since| format!("For {}. ", format::duration(now - since)));
+        let more = match as_of {
+            Some(as_of) => format!("Shown is what it said {}.", format::ago(*as_of, *now)),
             None => "Nothing is known of its containers yet.".to_owned(),
-        })
-    });
-    // where a form without JavaScript has led back with its operation
-    let query = use_query_map();
-    let asked = Memo::new(move |_| query.with(|query| query.get("op")));
-    let outcome = move || {
-        let id = asked.get()?;
-        let find = |list: &ContainerList| list.operations.iter().find(|operation| operation.id.as_str() == id).cloned();
-        let operation = page.good.with(|list| list.as_ref().and_then(find))?;
-        let glyph = if operation.under_way.is_some() {
-            "pending"
-        } else if operation.is_bad {
-            "fail"
-        } else {
-            "ok"
         };
+        let more = since.unwrap_or_default() + &more;
         Some(view! {
-            {operation.under_way.map(|_| view! { <Refresh /> })}
-            <a class="banner" class:banner-bad=operation.is_bad href=paths::operation(&operation.id)>
-                <Glyph name=glyph />
-                <span class="min-w-0" role="status">{operation.sentence}</span>
-                <span class="ml-auto text-link whitespace-nowrap">"Show operation"</span>
-            </a>
+            <div class="px-page pb-3 max-[860px]:pt-3">
+                <ErrorNote error more>
+                    <a class="a" href="">"Look again"</a>
+                </ErrorNote>
+            </div>
         })
-    };
-    let trouble = move || {
-        page.failed.get().map(|error| {
-            view! {
-                <div class="px-page pb-3 max-[860px]:pt-3">
-                    <ErrorNote error more=age>
-                        <a class="a" href=paths::home() rel="external">"Look again"</a>
-                    </ErrorNote>
-                </div>
+    }
+
+    fn content(&self) -> AnyView {
+        let is_known = self.window.as_of.is_some();
+        let is_filtered = !self.query.terms.is_empty();
+        match (is_known, self.window.counts.total, is_filtered) {
+            (false, ..) => ().into_any(),
+            (true, 0, false) => self.nothing_there().into_any(),
+            _ => view! {
+                {self.overview()}
+                {self.toolbar()}
+                {if self.window.total == 0 { self.nothing_fits().into_any() } else { self.table().into_any() }}
             }
-        })
-    };
-    let empty = move || {
-        (page.good.with(|list| list.as_ref().is_some_and(|list| list.rows.is_empty())) && page.failed.with(Option::is_none)).then(|| {
-            view! {
+            .into_any(),
+        }
+    }
+
+    fn nothing_there(&self) -> impl IntoView + use<> {
+        if self.window.cluster.may_audit {
+            return view! {
                 <div class="empty">
-                    <h2>"No containers that you may see"</h2>
-                    <p>
-                        "Your account may see a container once it has the privilege VM.Audit on it, for example by the role PVEVMUser on "
-                        <code>"/vms"</code> ". Who administers the cluster can grant it under Permissions."
-                    </p>
-                    <div class="act">
-                        <a class="btn" href=paths::home() rel="external">"Look again"</a>
-                    </div>
+                    <h2>"No containers yet"</h2>
+                    <p>{format!("{} has none. One that is created in Proxmox shows here within ten seconds.", self.window.cluster.name)}</p>
                 </div>
             }
-        })
-    };
-    let some = Memo::new(move |_| page.good.with(|list| list.as_ref().is_some_and(|list| !list.rows.is_empty())));
-    view! {
-        {flash}
-        {outcome}
-        {trouble}
-        {empty}
-        <Show when=move || some.get()>
-            <Overview page />
-            <Table page />
-        </Show>
-    }
-    .into_any()
-}
-
-/// Where there is no JavaScript, the page asks for itself again until the operation that it was led to has ended.
-#[component]
-pub fn Refresh() -> impl IntoView {
-    view! { <noscript inner_html="<meta http-equiv=\"refresh\" content=\"2\">"></noscript> }
-}
-
-/// The figures and the nodes above the list. The figures add up.
-#[component]
-fn Overview(page: Page) -> impl IntoView {
-    let count = move |status: Option<Status>| {
-        page.good.with(|list| list.as_ref().map_or(0, |list| status.map_or(list.rows.len(), |status| list.count(status))))
-    };
-    let figure = move |status: Status| {
+            .into_any();
+        }
         view! {
-            <div class="fig">
-                <b>{move || count(Some(status))}</b>
-                <span>
-                    <Glyph name=glyph(status) />
-                    {word(status)}
-                </span>
-            </div>
-        }
-    };
-    let nodes = Memo::new(move |_| page.good.with(|list| list.as_ref().map(|list| list.nodes.clone()).unwrap_or_default()));
-    view! {
-        <div class="overview">
-            <section class="figs-wrap px-6" aria-label="Containers by status">
-                <div class="figs">
-                    <div class="fig">
-                        <b>{move || count(None)}</b>
-                        <span>"All"</span>
-                    </div>
-                    {figure(Status::Running)}
-                    {figure(Status::Stopped)}
-                    {figure(Status::Unknown)}
+            <div class="empty">
+                <h2>"No containers that you may see"</h2>
+                <p>
+                    "Your account may see a container once it has the privilege VM.Audit on it, for example by the role PVEVMUser on "
+                    <code>"/vms"</code> ". Who administers the cluster can grant it under Permissions."
+                </p>
+                <div class="act">
+                    <a class="btn" href=paths::home()>"Look again"</a>
                 </div>
-            </section>
-            <section class="nodes" aria-label="Nodes" tabindex="0">
-                {move || nodes.get().into_iter().map(|node| view! { <NodeCard page node /> }).collect_view()}
-            </section>
-        </div>
-    }
-    .into_any()
-}
-
-#[component]
-fn NodeCard(page: Page, node: NodeRow) -> impl IntoView {
-    let name = node.name.clone();
-    let running = move || {
-        page.good.with(|list| {
-            list.as_ref().map_or(0, |list| list.rows.iter().filter(|row| row.node == name && row.status == Status::Running).count())
-        })
-    };
-    let figures = [("CPU", node.cpu_percent), ("Mem", node.memory_percent), ("Disk", node.disk_percent)];
-    if !node.online {
-        let gone = node.name.clone();
-        return view! {
-            <div class="node gone">
-                <span class="node-head text-ink-2">
-                    <Glyph name="unknown" class="dot" />
-                    {node.name.to_string()}
-                    <span class="ml-auto pill pill-warn">"Offline"</span>
-                </span>
-                <span class="node-said">{move || format!("Does not answer. {}", counted(page, &gone))}</span>
             </div>
         }
-        .into_any();
+        .into_any()
     }
-    view! {
-        <div class="node">
-            <span class="node-head">
-                <Glyph name="running" class="dot" />
-                {node.name.to_string()}
-                <span class="ml-auto text-xs text-ink-3 font-normal">{running} " running"</span>
-            </span>
-            {figures
-                .into_iter()
-                .filter_map(|(label, percent)| {
-                    let percent = percent?;
-                    Some(
-                        view! {
-                            <span class="node-figure">
-                                <span class="text-ink-3">{label}</span>
-                                <Meter percent=Signal::stored(percent) label />
-                                <Percent percent=Signal::stored(percent) />
-                            </span>
-                        },
-                    )
-                })
-                .collect_view()}
-        </div>
-    }
-    .into_any()
-}
 
-/// "2 containers are there."
-fn counted(page: Page, node: &NodeName) -> String {
-    match page.good.with(|list| list.as_ref().map_or(0, |list| list.rows.iter().filter(|row| row.node == *node).count())) {
-        0 => "No container of yours is there.".to_owned(),
-        1 => "1 container is there.".to_owned(),
-        count => format!("{count} containers are there."),
+    /// A filter without match names what to drop.
+    fn nothing_fits(&self) -> impl IntoView + use<> {
+        let drops = self.query.terms.iter().map(|term| {
+            let without = address(&self.query.toggled(term.clone()), 1);
+            view! { <a class="btn" href=without>"Without " <b class="font-medium">{term.to_string()}</b></a> }
+        });
+        let all = (self.query.terms.len() > 1).then(|| {
+            view! { <a class="btn" href=address(&Query { terms: Vec::new(), ..self.query.clone() }, 1)>"Show all"</a> }
+        });
+        view! {
+            <div class="empty">
+                <h2>"No container fits"</h2>
+                <p>"None of your containers is " <code>{self.query.text()}</code> "."</p>
+                <div class="act">{drops.collect_view()} {all}</div>
+            </div>
+        }
     }
-}
 
-#[component]
-fn Table(page: Page) -> impl IntoView {
-    let rows = Memo::new(move |_| {
-        page.good.with(|list| list.as_ref().map(|list| list.rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>()).unwrap_or_default())
-    });
-    view! {
-        <table class="ct">
-            <caption class="sr-only">"Containers"</caption>
-            <colgroup>
-                <col class="c-name" />
-                <col class="c-status" />
-                <col class="c-id" />
-                <col class="c-node" />
-                <col class="c-tags" />
-                <col class="c-cpu" />
-                <col class="c-mem" />
-                <col class="c-up" />
-                <col class="c-verbs" />
-            </colgroup>
-            <thead>
-                <tr>
-                    <th class="c-name" scope="col">"Name"</th>
-                    <th class="c-status" scope="col">"Status"</th>
-                    <th class="num c-id" scope="col">"CT"</th>
-                    <th class="c-node" scope="col">"Node"</th>
-                    <th class="c-tags" scope="col">"Tags"</th>
-                    <th class="num c-cpu" scope="col"><span class="w-only">"CPU"</span><span class="m-only">"CPU, mem"</span></th>
-                    <th class="num c-mem" scope="col">"Memory"</th>
-                    <th class="num c-up" scope="col">"Uptime"</th>
-                    <th class="c-verbs" scope="col"><span class="sr-only">"Actions"</span></th>
-                </tr>
-            </thead>
-            <tbody>
-                <For each=move || rows.get() key=|id| id.clone() children=move |id| view! { <Row page id /> } />
-            </tbody>
-        </table>
+    /// The figures and the nodes above the list. The figures add up, and each is a filter.
+    fn overview(&self) -> impl IntoView + use<> {
+        let counts = self.window.counts;
+        let chosen = match &self.query.terms.iter().filter(|term| term.field() == Some(Field::Status)).collect::<Vec<_>>()[..] {
+            [] => Some(None),
+            [term] if !term.excludes() => term.value().parse::<Condition>().ok().map(Some),
+            _ => None,
+        };
+        let figure = |condition: Option<Condition>, count: usize| {
+            let is_current = chosen == Some(condition);
+            view! {
+                <a class="fig" href=address(&self.query.with_status(condition), 1) aria-current=is_current.then_some("true")>
+                    <b>{count}</b>
+                    <span>
+                        {condition.map(|condition| view! { <Glyph name=glyph_of(condition) /> })}
+                        {condition.map_or("All", word_of)}
+                    </span>
+                </a>
+            }
+        };
+        let is_shown = |condition: Condition| {
+            counts.of(condition) > 0 || chosen == Some(Some(condition)) || !matches!(condition, Condition::Creating | Condition::Error)
+        };
+        let all = [Condition::Running, Condition::Stopped, Condition::Creating, Condition::Error, Condition::Unknown];
+        let figures =
+            all.into_iter().filter(|condition| is_shown(*condition)).map(|condition| figure(Some(condition), counts.of(condition)));
+        view! {
+            <div class="overview">
+                <nav class="figs-wrap px-6" aria-label="Containers by status">
+                    <div class="figs">{figure(None, counts.total)} {figures.collect_view()}</div>
+                </nav>
+                <section class="nodes" aria-label="Nodes" tabindex="0">{self.nodes()}</section>
+            </div>
+        }
     }
-    .into_any()
+
+    fn nodes(&self) -> impl IntoView + use<> {
+        // in trouble first; and where they are many, the fullest
+        let mut nodes: Vec<&NodeRow> = self.window.nodes.iter().collect();
+        let left_out = if nodes.len() > NODES { nodes.len() - (NODES - 1) } else { 0 };
+        if left_out > 0 {
+            let fullest = |node: &NodeRow| [node.cpu_percent, node.memory_percent, node.disk_percent].into_iter().flatten().max();
+            nodes.sort_by_key(|node| (node.online, std::cmp::Reverse(fullest(node))));
+            nodes.truncate(NODES - 1);
+        }
+        let more = (left_out > 0).then(|| view! { <span class="node-more">{left_out} " more"</span> });
+        view! { {nodes.into_iter().map(|node| self.node(node)).collect_view()} {more} }
+    }
+
+    fn node(&self, node: &NodeRow) -> AnyView {
+        let term = Term::new(Field::Node, node.name.as_str());
+        let is_chosen = self.query.terms.contains(&term);
+        let to = address(&self.query.toggled(term), 1);
+        let name = node.name.to_string();
+        let current = is_chosen.then_some("true");
+        if !node.online {
+            let since = node.away_since.map_or_else(
+                || "Does not answer.".to_owned(),
+                |since| format!("No answer for {}.", format::duration(self.window.now - since)),
+            );
+            return view! {
+                <a class="node gone" href=to aria-current=current>
+                    <span class="node-head text-ink-2">
+                        <Glyph name="unknown" class="dot" />
+                        <span class="truncate">{name}</span>
+                        <span class="ml-auto pill pill-warn">"Offline"</span>
+                    </span>
+                    <span class="node-said">{since} " Containers as last seen."</span>
+                </a>
+            }
+            .into_any();
+        }
+        let figures = [("CPU", node.cpu_percent), ("Mem", node.memory_percent), ("Disk", node.disk_percent)];
+        let figure = |(label, percent): (&'static str, Option<u16>)| {
+            let percent = percent?;
+            Some(view! {
+                <span class="node-figure">
+                    <span class="text-ink-3">{label}</span>
+                    <Meter percent label />
+                    <Percent percent />
+                </span>
+            })
+        };
+        view! {
+            <a class="node" href=to aria-current=current>
+                <span class="node-head">
+                    <Glyph name="running" class="dot" />
+                    <span class="truncate">{name}</span>
+                </span>
+                {figures.into_iter().filter_map(figure).collect_view()}
+            </a>
+        }
+        .into_any()
+    }
+
+    /// The search, and how many fit.
+    fn toolbar(&self) -> impl IntoView + use<> {
+        let all = self.window.counts.total;
+        let fit = match (self.window.total, self.query.terms.is_empty()) {
+            (1, true) => "1 container".to_owned(),
+            (total, true) => format!("{} containers", format::count(total)),
+            (total, false) if all >= total && self.query.terms.iter().all(|term| term.field() == Some(Field::Status)) => {
+                format!("{} of {}", format::count(total), format::count(all))
+            }
+            (1, false) => "1 fits".to_owned(),
+            (total, false) => format!("{} fit", format::count(total)),
+        };
+        let sort = (self.query.sort != Sort::default()).then(|| view! { <input type="hidden" name="sort" value=self.query.sort.to_string() /> });
+        let descending = self.query.descending.then(|| view! { <input type="hidden" name="desc" value="" /> });
+        let reset = (!self.query.terms.is_empty()).then(|| {
+            view! { <a class="btn btn-ghost btn-sm" href=address(&Query { terms: Vec::new(), ..self.query.clone() }, 1)>"Show all"</a> }
+        });
+        view! {
+            <form class="toolbar" id="search" method="get" action=paths::home() role="search">
+                <label class="input search">
+                    <Icon name="search" />
+                    <input
+                        type="search"
+                        name="q"
+                        id="q"
+                        value=self.query.text()
+                        placeholder="name, or field:value"
+                        title="status: tag: node: template: lock: name: vmid: and - to leave out"
+                        aria-label="Search containers"
+                        autocomplete="off"
+                        autocapitalize="none"
+                        spellcheck="false"
+                        data-search
+                    />
+                    <kbd class="kbd needs-js" aria-hidden="true">"/"</kbd>
+                </label>
+                {sort}
+                {descending}
+                <span class="text-ink-3" role="status">{fit}</span>
+                {reset}
+            </form>
+        }
+    }
+
+    fn table(&self) -> impl IntoView + use<> {
+        let Window { rows, from, total, .. } = self.window;
+        let rows: String = rows.iter().map(|row| self.row(row)).collect();
+        let room = |id: &'static str| view! { <tbody id=id class="room" aria-hidden="true"><tr><td colspan="15"></td></tr></tbody> };
+        view! {
+            <form id="verbs" method="post" action=Verb::Start.action()></form>
+            <table class="ct" aria-rowcount=total.to_string()>
+                <caption class="sr-only">"Containers"</caption>
+                <thead>
+                    <tr>
+                        {self.head(Sort::Name, "c-name", "Name")}
+                        {self.head(Sort::Status, "c-status", "Status")}
+                        {self.head(Sort::Vmid, "num c-id", "CT")}
+                        {self.head(Sort::Node, "c-node", "Node")}
+                        {self.head(Sort::Tags, "c-tags", "Tags")}
+                        <th class="c-ip" scope="col">"Address"</th>
+                        {self.head(Sort::Cpu, "num c-cpu", "CPU")}
+                        <th class="c-hour" scope="col">"Last hour"</th>
+                        {self.head(Sort::Memory, "num c-mem", "Memory")}
+                        {self.head(Sort::Uptime, "num c-up", "Uptime")}
+                        {self.head(Sort::Template, "c-template", "Template")}
+                        <th class="c-services" scope="col">"Services"</th>
+                        <th class="c-event" scope="col">"Last event"</th>
+                        <th class="c-verbs" scope="col"><span class="sr-only">"Actions"</span></th>
+                    </tr>
+                </thead>
+                {room("above")}
+                <tbody id="rows" data-from=from.to_string() data-total=total.to_string() inner_html=rows></tbody>
+                {room("below")}
+            </table>
+            {self.pager()}
+        }
+    }
+
+    /// A column's head: a link that sorts by it, and the other way round where it does already.
+    fn head(&self, sort: Sort, class: &'static str, title: &'static str) -> impl IntoView + use<> {
+        let is_current = self.query.sort == sort;
+        // the most of it first is what one looks for
+        let usually = matches!(sort, Sort::Cpu | Sort::Memory | Sort::Uptime);
+        let descending = if is_current { !self.query.descending } else { usually };
+        let to = address(&Query { sort, descending, ..self.query.clone() }, 1);
+        let state = is_current.then_some(if self.query.descending { "descending" } else { "ascending" });
+        let arrow = is_current.then(|| view! { <Icon name=if self.query.descending { "arrow-down" } else { "arrow-up" } class="i-xs" /> });
+        view! { <th class=class scope="col" aria-sort=state><a href=to>{title} {arrow}</a></th> }
+    }
+
+    /// The parts of the list, where no program fetches them.
+    fn pager(&self) -> impl IntoView + use<> {
+        let Window { from, total, rows, .. } = self.window;
+        let page = from / PER_PAGE + 1;
+        let link = |page: usize, rel: &'static str, text: &'static str| view! { <a class="btn" rel=rel href=address(self.query, page)>{text}</a> };
+        let previous = (*from > 0).then(|| link(page - 1, "prev", "Previous"));
+        let next = (from + rows.len() < *total).then(|| link(page + 1, "next", "Next"));
+        (previous.is_some() || next.is_some()).then(|| {
+            view! {
+                <nav class="pager" aria-label="Parts of the list">
+                    {previous}
+                    {next}
+                    <span class="text-ink-3">{format!("{}–{} of {}", from + 1, from + rows.len(), format::count(*total))}</span>
+                </nav>
+            }
+        })
+    }
+
+    fn row(&self, row: &ContainerRow) -> String {
+        let operation = self.window.operations.iter().filter(|o| o.container == row.id).max_by(|a, b| a.id.cmp(&b.id));
+        let shown = Shown { row, operation, now: self.window.now, is_stale: self.window.trouble.is_some() };
+        self.parts.keyed("tr", &format!("r-{}", row.id), move || shown.view())
+    }
 }
 
 /// What a row shows: the list's row, with what is under way on it.
-#[derive(Debug, Clone, PartialEq)]
-struct Shown {
-    row: ContainerRow,
-    /// What was asked for in this tab and is not answered yet.
-    pending: Option<Verb>,
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    row: &'a ContainerRow,
     /// What is under way, or has ended lately.
-    operation: Option<OperationLine>,
+    operation: Option<&'a OperationLine>,
     now: i64,
+    /// The cluster does not answer now.
+    is_stale: bool,
 }
 
-impl Shown {
-    fn under_way(&self) -> Option<Verb> {
-        self.pending.or_else(|| self.operation.as_ref()?.under_way)
+/// An empty value.
+fn nothing() -> AnyView {
+    view! { <span class="text-ink-3">"–"</span> }.into_any()
+}
+
+impl Shown<'_> {
+    /// What is under way: ours, or what somebody has begun at Proxmox.
+    fn under_way(&self) -> Option<&'static str> {
+        let ours = self.operation.and_then(|operation| operation.under_way).map(Verb::under_way);
+        ours.or_else(|| self.row.task.as_ref().map(|task| task.kind.under_way()))
     }
 
     /// The last verb, where it did not end well and nobody has reached by now what it was for.
     fn not_done(&self) -> Option<&OperationLine> {
-        self.operation.as_ref().filter(|operation| operation.is_bad && !operation.line.is_empty())
+        self.operation.filter(|operation| operation.is_bad && !operation.line.is_empty())
+    }
+
+    fn condition(&self) -> Condition {
+        Condition::of(self.row)
     }
 
     fn glyph(&self) -> &'static str {
         match self.under_way() {
             Some(_) => "pending",
             None if self.row.template => "template",
-            None => glyph(self.row.status),
+            None => glyph_of(self.condition()),
         }
     }
 
     fn word(&self) -> &'static str {
         match self.under_way() {
-            Some(verb) => verb.under_way(),
+            Some(word) => word,
             None if self.row.template => "Template",
-            None => word(self.row.status),
+            None => word_of(self.condition()),
         }
     }
 
     /// The class of the status word.
     fn tone(&self) -> &'static str {
-        if self.under_way().is_some() { "w-pending" } else { "text-ink-2" }
+        match (self.under_way(), self.condition()) {
+            (Some(_), _) | (None, Condition::Creating) => "w-pending",
+            (None, Condition::Error) => "w-error font-medium",
+            _ => "text-ink-2",
+        }
     }
 
     /// Why a verb is not allowed now.
     fn refusal(&self, verb: Verb) -> Option<String> {
-        match (self.pending, &self.operation) {
-            (_, Some(operation)) if operation.under_way.is_some() => Some(operation.why.clone()),
-            (Some(going), _) => Some(format!("{} Allowed again when that ends.", going.under_way())),
-            _ => may(verb, &self.row).err().map(super::model::Refusal::sentence),
+        match self.operation {
+            Some(operation) if operation.under_way.is_some() => Some(operation.why.clone()),
+            _ => may(verb, self.row).err().map(Refusal::sentence),
         }
     }
-}
 
-#[component]
-fn Row(page: Page, id: ContainerId) -> impl IntoView {
-    // None only in the moment in which the row leaves the list
-    let of_row = id.clone();
-    let shown = Memo::new(move |_| {
-        let row = page.row(&of_row)?;
-        let now = page.good.with(|list| list.as_ref().map_or(0, |list| list.now));
-        Some(Shown { row, pending: page.desk.pending(&of_row), operation: page.operation(&of_row), now })
-    });
-    let of = move |read: fn(&Shown) -> String| move || shown.with(|s| s.as_ref().map(read).unwrap_or_default());
-    let name = Memo::new(move |_| of(|s| s.row.name.clone())());
-    let usage = Memo::new(move |_| shown.with(|s| s.as_ref().and_then(|s| s.row.usage)));
-    let uptime = of(|s| s.row.usage.map_or_else(|| "–".to_owned(), |usage| format::duration(s.now - usage.started_at)));
-    let tags = Memo::new(move |_| shown.with(|s| s.as_ref().map(|s| s.row.tags.clone()).unwrap_or_default()));
-    let glyph = Signal::derive(move || shown.with(|s| s.as_ref().map_or("unknown", Shown::glyph)));
-    view! {
-        <tr class:away=move || page.failed.with(Option::is_some) || shown.with(|s| s.as_ref().is_some_and(|s| !s.row.node_online))>
-            <td class="c-name">
-                <span class="flex items-center gap-2.5 min-w-0">
-                    <Glyph name=glyph />
-                    <span class="min-w-0 flex-1">
-                        <a class="name block truncate leading-4" href=paths::container(&id) title=move || name.get()>{move || name.get()}</a>
-                        <span class="sub c-subm">{of(|s| format!("{} · {} · ", s.row.vmid, s.row.node))} <Brief shown /></span>
-                    </span>
-                </span>
-            </td>
-            <td class="c-status">
-                <span class="two">
-                    <Word shown />
-                    <SecondLine shown />
-                </span>
-            </td>
-            <td class="num c-id text-ink-2">{of(|s| s.row.vmid.to_string())}</td>
-            <td class="c-node text-ink-2">{of(|s| s.row.node.to_string())}</td>
-            <td class="c-tags">
-                <span class="flex gap-1">{move || tags.get().into_iter().map(|text| view! { <Tag text /> }).collect_view()}</span>
-            </td>
-            <td class="c-cpu"><Cpu usage /></td>
-            <td class="c-mem"><Memory usage /></td>
-            <td class="num c-up text-ink-2">{uptime}</td>
-            <td class="c-verbs"><Verbs id name shown /></td>
-        </tr>
+    fn is_away(&self) -> bool {
+        self.is_stale || !self.row.node_online || self.row.last_seen.is_some()
     }
-    .into_any()
-}
 
-#[component]
-fn Word(shown: Memo<Option<Shown>>) -> impl IntoView {
-    view! { <span class=move || shown.with(|s| s.as_ref().map_or("", Shown::tone))>{move || shown.with(|s| s.as_ref().map_or("", Shown::word))}</span> }
-}
+    fn view(self) -> impl IntoView + use<> {
+        let row = self.row;
+        let uptime = row.usage.filter(|_| row.status == Status::Running);
+        let uptime = uptime.map_or_else(|| "–".to_owned(), |usage| format::duration(self.now - usage.started_at));
+        let tags = row.tags.iter().map(|tag| {
+            let only = address(&Query { terms: vec![Term::new(Field::Tag, &tag.name)], ..Query::default() }, 1);
+            view! { <Tag text=tag.name.clone() colour=tag.colour.to_string() href=only /> }
+        });
+        let where_ = format!("{} · {} · ", row.vmid, row.node);
+        view! {
+            <tr class:away=self.is_away() data-row=row.id.to_string()>
+                <td class="c-name">
+                    <span class="flex items-center gap-2.5 min-w-0">
+                        <svg class=format!("g g-{}", self.glyph()) aria-hidden="true" data-glyph>
+                            <use href=format!("#s-{}", self.glyph()) />
+                        </svg>
+                        <span class="min-w-0 flex-1">
+                            <a class="name block truncate leading-4" href=paths::container(&row.id) title=row.name.clone()>{row.name.clone()}</a>
+                            <span class="sub c-subm">{where_} {self.brief()}</span>
+                        </span>
+                    </span>
+                </td>
+                <td class="c-status">
+                    <span class="two">
+                        <span class=self.tone() data-word>{self.word()}</span>
+                        {self.second_line()}
+                    </span>
+                </td>
+                <td class="num c-id text-ink-2">{row.vmid.to_string()}</td>
+                <td class="c-node text-ink-2" title=row.cluster.to_string()>{row.node.to_string()}</td>
+                <td class="c-tags"><span class="flex gap-1">{tags.collect_view()}</span></td>
+                <td class="c-ip text-ink-2">{self.address()}</td>
+                <td class="num c-cpu">{self.cpu()}</td>
+                <td class="c-hour">{sparkline(&row.history)}</td>
+                <td class="num c-mem">{self.memory()}</td>
+                <td class="num c-up text-ink-2">{uptime}</td>
+                <td class="c-template text-ink-2">{row.template_name.clone().unwrap_or_else(|| "–".to_owned())}</td>
+                <td class="c-services">{services(&row.services)}</td>
+                <td class="c-event text-ink-2">{self.last_event()}</td>
+                <td class="c-verbs">{self.verbs()}</td>
+            </tr>
+        }
+    }
 
-/// On a phone the status has no column: the word, or what is more urgent.
-#[component]
-fn Brief(shown: Memo<Option<Shown>>) -> impl IntoView {
-    let brief = Memo::new(move |_| {
-        shown.with(|s| {
-            let Some(s) = s else { return Default::default() };
-            match (s.under_way(), s.not_done(), s.row.lock) {
-                (None, Some(operation), _) => ("w-error", operation.line.clone()),
-                (None, None, Some(lock)) => ("w-lock", format!("Locked: {}", lock.word())),
-                _ => (s.tone(), s.word().to_owned()),
+    /// On a phone the status has no column: the word, or what is more urgent.
+    fn brief(&self) -> impl IntoView + use<> {
+        let (class, text) = match (self.under_way(), self.not_done(), self.row.lock) {
+            (None, Some(operation), _) => ("w-error", operation.line.clone()),
+            (None, None, Some(lock)) => ("w-lock", format!("Locked: {}", lock.word())),
+            _ => (self.tone(), self.word().to_owned()),
+        };
+        view! { <span class=class data-word>{text}</span> }
+    }
+
+    /// What there is to say beside the status: by whom something is under way, what failed, a lock, a node that is away.
+    fn second_line(&self) -> impl IntoView + use<> {
+        let line = |class, operation: &OperationLine| {
+            view! { <a class=class href=paths::operation(&operation.id) title=operation.why.clone()>{operation.line.clone()}</a> }.into_any()
+        };
+        Some(match (self.operation, &self.row.task, self.not_done(), self.row.lock) {
+            (Some(operation), ..) if operation.under_way.is_some() => line("sub", operation),
+            (_, Some(ForeignTask { by, since, .. }), ..) => {
+                let title = "Begun at Proxmox, not by Berth";
+                view! { <span class="sub" title=title>{format!("{by} · {}", format::duration(self.now - since))}</span> }.into_any()
             }
-        })
-    });
-    view! { <span class=move || brief.get().0>{move || brief.get().1}</span> }
-}
-
-/// What there is to say beside the status: by whom something is under way, what failed, a lock, a node that is away.
-#[component]
-fn SecondLine(shown: Memo<Option<Shown>>) -> impl IntoView {
-    move || {
-        shown.with(|s| {
-            let s = s.as_ref()?;
-            let line = |class, operation: &OperationLine| {
-                view! { <a class=class href=paths::operation(&operation.id) title=operation.why.clone()>{operation.line.clone()}</a> }
-                    .into_any()
-            };
-            Some(match (s.under_way(), &s.operation, s.not_done(), s.row.lock) {
-                (Some(_), Some(operation), ..) if operation.under_way.is_some() => line("sub", operation),
-                (Some(_), ..) => return None,
-                (None, _, Some(operation), _) => line("sub w-error", operation),
-                (None, _, None, Some(lock)) => view! {
-                    <span class="sub w-lock flex items-center gap-1">
-                        <Glyph name="lock" class="!w-2.5 !h-2.5" />
-                        {format!("Locked: {}", lock.word())}
-                    </span>
-                }
-                .into_any(),
-                _ if !s.row.node_online => view! { <span class="sub">"Node offline"</span> }.into_any(),
-                _ => return None,
-            })
+            (_, None, Some(operation), _) => line("sub w-error", operation),
+            (_, None, None, Some(lock)) => view! {
+                <span class="sub w-lock flex items-center gap-1">
+                    <Glyph name="lock" class="!w-2.5 !h-2.5" />
+                    {format!("Locked: {}", lock.word())}
+                </span>
+            }
+            .into_any(),
+            _ if !self.row.node_online || self.row.last_seen.is_some() => {
+                let seen = self.row.last_seen.map(|at| format!(" · last seen {}", format::ago(at, self.now)));
+                let what = if self.row.node_online { "Not known" } else { "Offline" };
+                view! { <span class="sub">{what} {seen}</span> }.into_any()
+            }
+            _ => return None,
         })
     }
-}
 
-#[component]
-fn Cpu(usage: Memo<Option<Usage>>) -> impl IntoView {
-    let cpu = Signal::derive(move || usage.get().map_or(0, |u| u.cpu_percent));
-    let memory = Signal::derive(move || usage.get().map_or(0, |u| u.memory_percent()));
-    view! {
-        <Show when=move || usage.get().is_some() fallback=Nothing>
-            <span class="duo">
+    fn address(&self) -> AnyView {
+        let Some(first) = self.row.addresses.first() else { return nothing() };
+        let all = self.row.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let more = (self.row.addresses.len() > 1).then(|| format!(" +{}", self.row.addresses.len() - 1));
+        view! { <span class="block truncate" title=all>{first.to_string()} <span class="text-ink-3">{more}</span></span> }.into_any()
+    }
+
+    fn cpu(&self) -> AnyView {
+        let Some(usage) = self.row.usage else { return nothing() };
+        let (cpu, memory) = (usage.cpu_percent, usage.memory_percent());
+        view! {
+            <span class="two">
                 <Percent percent=cpu />
                 <Meter percent=cpu label="CPU" />
+            </span>
+            <span class="two m-only">
                 <Percent percent=memory />
                 <Meter percent=memory label="Memory" />
             </span>
-            <span class="two num w-only">
-                <Percent percent=cpu />
-                <Meter percent=cpu label="CPU" />
-            </span>
-        </Show>
+        }
+        .into_any()
     }
-    .into_any()
-}
 
-#[component]
-fn Memory(usage: Memo<Option<Usage>>) -> impl IntoView {
-    let percent = Signal::derive(move || usage.get().map_or(0, |u| u.memory_percent()));
-    let text = move || usage.get().map(|u| format::bytes_of(u.memory, u.memory_limit)).unwrap_or_default();
-    view! {
-        <Show when=move || usage.get().is_some() fallback=Nothing>
-            <span class="two num">
-                <span class=move || figure_class(percent.get())>{move || text().0}</span>
-                <span class="u">{move || format!(" / {}", text().1)}</span>
+    fn memory(&self) -> AnyView {
+        let Some(Usage { memory, memory_limit, .. }) = self.row.usage else { return nothing() };
+        let percent = super::model::percent(memory, memory_limit);
+        let (part, whole) = format::bytes_of(memory, memory_limit);
+        view! {
+            <span class="two">
+                <span class=figure_class(percent)>{part}</span>
+                <span class="u">{format!(" / {whole}")}</span>
                 <Meter percent label="Memory" />
             </span>
-        </Show>
-    }
-    .into_any()
-}
-
-/// An empty value.
-#[component]
-fn Nothing() -> impl IntoView {
-    view! { <span class="num block text-ink-3">"–"</span> }
-}
-
-/// The verbs of a row: real buttons of a real form, at the same place in every row, disabled with the reason.
-#[component]
-fn Verbs(id: ContainerId, name: Memo<String>, shown: Memo<Option<Shown>>) -> impl IntoView {
-    let form = format!("form-{id}");
-    let menu = format!("menu-{id}");
-    let refusal = move |verb| Signal::derive(move || shown.with(|s| s.as_ref().and_then(|s| s.refusal(verb))));
-    let small = |verb: Verb| {
-        let refused = refusal(verb);
-        view! {
-            <button
-                type="submit"
-                class="vb w-only"
-                form=form.clone()
-                formaction=verb.action()
-                aria-label=move || format!("{} {}", verb.label(), name.get())
-                aria-disabled=move || refused.get().is_some().to_string()
-                title=move || refused.get().unwrap_or_else(|| format!("{} {}", verb.label(), name.get()))
-            >
-                <Icon name=verb.icon() class="i-sm" />
-            </button>
         }
-    };
-    view! {
-        <form id=form.clone() method="post" action=Verb::Start.action() data-name=move || name.get()>
-            <input type="hidden" name="id" value=id.to_string() />
-        </form>
-        <span class="verbs">
-            {[Verb::Start, Verb::Shutdown, Verb::Restart].map(small)}
-            <button type="button" class="vb" popovertarget=menu.clone() aria-label=move || format!("More for {}", name.get())>
-                <Icon name="ellipsis" class="i-sm" />
-            </button>
-        </span>
-        <div class="pop mn" id=menu.clone() popover="auto" role="group" aria-label=move || format!("Actions for {}", name.get())>
-            <MenuItems id name=name.into() form=form.clone() refusal />
-        </div>
+        .into_any()
     }
-    .into_any()
+
+    fn last_event(&self) -> AnyView {
+        let Some(event) = &self.row.last_event else { return nothing() };
+        let text = title_of(event.kind, event.verb);
+        view! { <span class="block truncate" title=event.actor.to_string()>{text} " " <When at=event.at now=self.now * 1000 /></span> }.into_any()
+    }
+
+    /// The verbs of a row: real buttons of a real form, at the same place in every row, disabled with the reason. All the others are in
+    /// the menu, which is a page of its own where a menu cannot open.
+    fn verbs(&self) -> impl IntoView + use<> {
+        let row = self.row;
+        let small = |verb: Verb| {
+            let refused = self.refusal(verb);
+            view! {
+                <button
+                    class="vb w-only"
+                    form="verbs"
+                    formaction=verb.action()
+                    name="id"
+                    value=row.id.to_string()
+                    data-name=row.name.clone()
+                    aria-label=format!("{} {}", verb.label(), row.name)
+                    aria-disabled=refused.is_some().then_some("true")
+                    title=refused
+                >
+                    <Icon name=verb.icon() class="i-sm" />
+                </button>
+            }
+        };
+        view! {
+            <span class="verbs">
+                {[Verb::Start, Verb::Shutdown, Verb::Restart].map(small)}
+                <a class="vb" href=paths::menu(&row.id) data-menu aria-label=format!("More for {}", row.name)>
+                    <Icon name="ellipsis" class="i-sm" />
+                </a>
+            </span>
+        }
+    }
+}
+
+fn sparkline(history: &[u8]) -> AnyView {
+    if history.len() < 2 {
+        return nothing();
+    }
+    view! { <Sparkline values=history.to_vec() label="CPU in the last hour" /> }.into_any()
+}
+
+/// What runs in it, with a link where it has a page.
+fn services(services: &[ServiceLine]) -> AnyView {
+    // what one can go to comes first
+    let first = services.iter().find(|service| service.web_url.is_some()).or(services.first());
+    let Some(first) = first else { return nothing() };
+    let more = (services.len() > 1).then(|| view! { <span class="text-ink-3">{format!(" +{}", services.len() - 1)}</span> });
+    let name = first.name.clone();
+    let first = match first.web_url.clone() {
+        Some(url) => view! { <a class="a" href=url rel="noreferrer" target="_blank">{name} <Icon name="arrow-up-right" class="i-xs" /></a> }.into_any(),
+        None => view! { <span>{name}</span> }.into_any(),
+    };
+    view! { <span class="block truncate">{first} {more}</span> }.into_any()
 }
 
 /// All verbs, in a menu. What can lose data asks first: a stop in the menu itself, a deletion on a page of its own.
@@ -599,38 +689,38 @@ pub fn MenuItems<F>(
     /// Of which container.
     id: ContainerId,
     /// Its name.
-    name: Signal<String>,
+    name: String,
     /// The form that the buttons submit.
-    form: String,
+    form: &'static str,
     /// Why a verb is not allowed now.
     refusal: F,
 ) -> impl IntoView
 where
-    F: Fn(Verb) -> Signal<Option<String>> + Clone + 'static,
+    F: Fn(Verb) -> Option<String> + 'static,
 {
     let item = |verb: Verb, words: &'static str, why_else: &'static str| {
         let refused = refusal(verb);
         // only a shutdown has two
         let graceful = (!why_else.is_empty()).then_some("graceful_only");
+        let is_refused = refused.is_some();
         view! {
             <button
                 type="submit"
                 class="mi"
-                form=form.clone()
+                form=form
                 formaction=verb.action()
                 name=graceful
                 value=graceful.map(|_| "true")
-                aria-disabled=move || refused.get().is_some().to_string()
+                aria-disabled=is_refused.to_string()
             >
                 <Icon name=verb.icon() />
                 <span>{words}</span>
-                <span class="why">{move || refused.get().unwrap_or_else(|| why_else.to_owned())}</span>
+                <span class="why">{refused.unwrap_or_else(|| why_else.to_owned())}</span>
             </button>
         }
     };
     let stop = refusal(Verb::Stop);
     let delete = refusal(Verb::Delete);
-    let question = paths::delete(&id);
     view! {
         {item(Verb::Start, "Start", "")}
         {item(Verb::Shutdown, "Shut down", "")}
@@ -638,40 +728,29 @@ where
         {item(Verb::Restart, "Restart", "")}
         <hr />
         <details class="mi-ask">
-            <summary class="mi" aria-disabled=move || stop.get().is_some().to_string()>
+            <summary class="mi" aria-disabled=stop.is_some().to_string()>
                 <Icon name="square" />
                 <span>"Stop…"</span>
-                <span class="why">{move || stop.get()}</span>
+                <span class="why">{stop.clone()}</span>
             </summary>
             <div class="ask">
                 <p>"Stops it at once, like pulling the plug. What is not written to disk is lost."</p>
                 <button
                     type="submit"
                     class="btn btn-error btn-sm"
-                    form=form.clone()
+                    form=form
                     formaction=Verb::Stop.action()
-                    aria-disabled=move || stop.get().is_some().to_string()
+                    aria-disabled=stop.is_some().to_string()
                 >
-                    {move || format!("Stop {}", name.get())}
+                    {format!("Stop {name}")}
                 </button>
             </div>
         </details>
         // where it is not allowed, the page says so too
-        <a class="mi" href=question aria-disabled=move || delete.get().is_some().to_string()>
+        <a class="mi" href=paths::delete(&id) aria-disabled=delete.is_some().to_string()>
             <Icon name="trash-2" />
             <span>"Delete…"</span>
-            <span class="why">{move || delete.get()}</span>
+            <span class="why">{delete}</span>
         </a>
-    }
-    .into_any()
-}
-
-/// Rows to come, in their true height.
-#[component]
-fn Skeleton() -> impl IntoView {
-    view! {
-        <div class="skeleton" aria-hidden="true">
-            {(0..12).map(|_| view! { <div><span class="sk"></span><span class="sk"></span><span class="sk"></span></div> }).collect_view()}
-        </div>
     }
 }

@@ -99,7 +99,12 @@ fn Line(event: EventRow, operation: Option<OperationRow>, now: i64) -> impl Into
 
 /// What happened.
 fn title(event: &EventRow) -> String {
-    match (event.kind, event.verb) {
+    title_of(event.kind, event.verb)
+}
+
+/// What happened, by its kind and what was asked for.
+pub fn title_of(kind: EventKind, verb: Option<Verb>) -> String {
+    match (kind, verb) {
         (EventKind::Started, Some(Verb::Restart)) => "Restarted".to_owned(),
         (EventKind::Started, _) => "Started".to_owned(),
         (EventKind::Stopped, Some(Verb::Stop)) => "Stopped hard".to_owned(),

@@ -4,7 +4,6 @@
 //! What this slice is not for: which containers there are, and what anybody may do to them.
 
 pub mod api;
-pub mod desk;
 pub mod model;
 mod words;
 

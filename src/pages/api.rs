@@ -1,4 +1,4 @@
-//! The server function of pages that the server renders.
+//! The server function of pages.
 
 #![expect(missing_docs, reason = "the fields of a server function's struct are its arguments, and its doc speaks of them")]
 
@@ -6,8 +6,13 @@ use super::model::RenderedPage;
 use crate::error::AppError;
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
-/// The page at an address of ours, its path and query. What goes wrong with it stands on it; only a dead session is an error.
+/// The page at an address of ours, its path and query. `have` are the `data-h` of the parts that the browser has, by commas. What goes
+/// wrong with a page stands on it; only a dead session is an error.
 #[server(endpoint = "get_page", input = GetUrl)]
-pub async fn get_page(address: String) -> Result<RenderedPage, AppError> {
-    crate::server::handle("get_page", async |context| super::service::render(&context, &address).await).await
+pub async fn get_page(address: String, have: Option<String>) -> Result<RenderedPage, AppError> {
+    crate::server::handle("get_page", async |context| {
+        let have = have.as_deref().unwrap_or_default();
+        Ok(super::service::render(&context, super::service::Asked { address: &address, have, refused: None }).await?.page)
+    })
+    .await
 }

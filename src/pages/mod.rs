@@ -1,15 +1,11 @@
-//! Pages that the server renders whole, at their first load as at every other: the page of an operation, of a container, and the question
-//! before a deletion.
+//! Every page: which one an address leads to, and the parts that pages are made of.
 //!
-//! What is on them is text, links and forms, which need no code in the browser. So the browser gets them as HTML by [`api::get_page`],
-//! puts them in place and asks for them again when there is news; their markup is no part of what it loads. What such a page looks like
-//! says the slice that it is about, in a `view` or `page` of its own that is compiled for the server alone.
-//!
-//! What this module is not for: pages with parts that live in the browser, such as the list of containers.
+//! The server renders them, at their first load as at every other: what is on them is text, links and forms, which need no code in the
+//! browser. There a page is asked for again when there is news, by [`api::get_page`], and what has changed takes its place
+//! ([`crate::tab`]). What a page looks like says the slice that it is about, in a `view` or `page` of its own.
 
 pub mod api;
 pub mod model;
-pub mod view;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {

@@ -2,27 +2,78 @@
 
 use super::model::RenderedPage;
 use crate::{
-    containers::view::Refresh,
     error::AppError,
     paths,
     ui::{format, icons::Icon, parts::ErrorNote},
 };
 use leptos::prelude::*;
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 use time::{OffsetDateTime, macros::format_description};
 
 /// Makes a page out of its view.
-pub fn rendered<V: IntoView + 'static>(title: String, is_under_way: bool, view: impl FnOnce() -> V) -> RenderedPage {
+pub fn rendered<V: IntoView>(title: String, is_under_way: bool, view: impl FnOnce() -> V) -> RenderedPage {
     // what its components keep goes with them
     let owner = Owner::new();
-    let html = owner.with(|| {
-        view! {
-            {is_under_way.then(|| view! { <Refresh /> })}
-            {view()}
-        }
-        .to_html()
-    });
+    let html = owner.with(|| (is_under_way.then(|| view! { <Refresh /> }), view()).to_html());
     owner.cleanup();
-    RenderedPage { title, html, is_under_way }
+    RenderedPage { title, html, is_under_way, ended: Vec::new() }
+}
+
+/// Where there is no JavaScript, the page asks for itself again until the operation that it was led to has ended.
+#[component]
+pub fn Refresh() -> impl IntoView {
+    view! { <noscript inner_html="<meta http-equiv=\"refresh\" content=\"2\">"></noscript> }
+}
+
+/// The parts of a page that have an `id`, and which of them the browser has already as they are.
+///
+/// A part is the same where its HTML is: the browser sends the hashes of those that it has, and of these gets nothing but the hash. So
+/// what is sent is what has changed since, whatever happened in between, and to whichever replica.
+#[derive(Debug, Default)]
+pub struct Parts<'a>(HashSet<&'a str>);
+
+impl<'a> Parts<'a> {
+    /// From hashes by commas.
+    pub fn of(have: &'a str) -> Self {
+        Self(have.split(',').filter(|hash| !hash.is_empty()).collect())
+    }
+
+    /// A part as HTML. `view` has to be one element of this name without an id.
+    pub fn keyed<V: IntoView>(&self, name: &str, id: &str, view: impl FnOnce() -> V) -> String {
+        let owner = Owner::new();
+        let html = owner.with(|| view().to_html());
+        owner.cleanup();
+        let mut hasher = DefaultHasher::new();
+        (id, &html).hash(&mut hasher);
+        let hash = format!("{:012x}", hasher.finish() >> 16);
+        match html.strip_prefix('<').and_then(|rest| rest.strip_prefix(name)) {
+            Some(rest) if !self.0.contains(hash.as_str()) => format!("<{name} id=\"{id}\" data-h=\"{hash}\"{rest}"),
+            _ => format!("<{name} id=\"{id}\" data-h=\"{hash}\"></{name}>"),
+        }
+    }
+}
+
+/// The head of a page: its title, and on a phone the way to everything else.
+#[component]
+pub fn PageHead(
+    /// The title.
+    title: &'static str,
+    /// What stands beside it.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <header class="topbar">
+            <h1 class="text-xl max-[860px]:text-lg">{title}</h1>
+            {children()}
+            <button type="button" class="btn btn-ghost btn-square min-[861px]:hidden ml-auto -mr-2" popovertarget="account" aria-label="Menu">
+                <Icon name="menu" />
+            </button>
+        </header>
+    }
+    .into_any()
 }
 
 /// The bar above a page: where it is, and on a phone the way to everything else.
@@ -131,6 +182,17 @@ mod tests {
         assert_eq!(short(now - 180_000, now), "3 min ago");
         assert_eq!(short(now - 5 * 86_400_000, now), "18 Nov");
         assert_eq!(short(now - 400 * 86_400_000, now), "19 Oct 2025");
+    }
+
+    #[test]
+    fn a_part_that_the_browser_has_is_sent_without_its_content() {
+        let part = |have: &str, text: &'static str| Parts::of(have).keyed("tr", "r-1", || view! { <tr class="away"><td>{text}</td></tr> });
+        let whole = part("", "a");
+        let (_, hash) = whole.split_once("data-h=\"").unwrap();
+        let hash = &hash[..12];
+        assert!(whole.starts_with("<tr id=\"r-1\" data-h=") && whole.contains("class=\"away\"") && whole.ends_with("</tr>"), "{whole}");
+        assert_eq!(part(&format!("0,{hash}"), "a"), format!("<tr id=\"r-1\" data-h=\"{hash}\"></tr>"));
+        assert!(part(hash, "b").contains("<td>b"));
     }
 
     #[test]

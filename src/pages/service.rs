@@ -1,62 +1,63 @@
-//! Which page an address leads to.
+//! Which page an address leads to: every route on one screen. (Signing in has its pages in [`crate::auth::page`].)
 
-use super::{model::RenderedPage, parts::trouble};
+use super::{
+    model::RenderedPage,
+    parts::{Parts, trouble},
+};
 use crate::{
     containers,
     error::AppError,
     operations,
-    paths::Page,
+    paths::{self, Page},
     server::{Context, Error},
 };
-use axum::http::{StatusCode, request::Parts};
-use leptos::prelude::use_context;
-use leptos_axum::ResponseOptions;
 
-/// The page at a path with its query. What goes wrong stands on it, for who looks at it; a dead session does not.
-pub async fn render(context: &Context, address: &str) -> Result<RenderedPage, Error> {
-    // before the first wait: afterwards the request may be out of sight
-    let own_status = OwnStatus::of_request();
+/// What a browser asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Asked<'a> {
+    /// A path with its query.
+    pub address: &'a str,
+    /// The `data-h` of the parts that it has, by commas.
+    pub have: &'a str,
+    /// What a form without JavaScript has to say on the page that it stands on.
+    pub refused: Option<AppError>,
+}
+
+/// A page with the status of its answer.
+pub struct Answer {
+    /// The page.
+    pub page: RenderedPage,
+    /// 200, or that of the error which stands on it.
+    pub status: u16,
+}
+
+/// The page at an address. What goes wrong stands on it, for who looks at it; a dead session does not.
+pub async fn render(context: &Context, asked: Asked<'_>) -> Result<Answer, Error> {
+    let Asked { address, have, refused } = asked;
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let parts = Parts::of(have);
     let page = match Page::of(path) {
-        Some(Page::Container(id)) => containers::page::container(context, &id, before(query), refused()).await,
-        Some(Page::Delete(id)) => containers::page::question(context, &id, refused()).await,
-        Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, before(query), refused()).await,
+        Some(Page::Home) => containers::view::list(context, query, parts, refused).await,
+        Some(Page::Container(id)) => containers::page::container(context, &id, before(query), refused).await,
+        Some(Page::Menu(id)) => containers::page::menu(context, &id).await,
+        Some(Page::Delete(id)) => containers::page::question(context, &id, refused).await,
+        Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, before(query), refused).await,
         Some(Page::Operation(id)) => operations::view::operation(context, &id).await,
         None => Err(Error::Answer(AppError::NoSuchPage)),
     };
     match page.map_err(AppError::from) {
-        Ok(page) => Ok(page),
+        Ok(page) => Ok(Answer { page, status: 200 }),
         Err(AppError::SignedOut) => Err(Error::Answer(AppError::SignedOut)),
-        Err(error) => {
-            own_status.set(error.status());
-            Ok(trouble(error))
-        }
+        Err(error) => Ok(Answer { status: error.status(), page: trouble(error) }),
     }
+}
+
+/// Whether a path is that of the list, for the side bar.
+pub fn is_list(address: &str) -> bool {
+    address.split('?').next() == Some(paths::home())
 }
 
 /// The id after `before=`.
 fn before<T: std::str::FromStr>(query: &str) -> Option<T> {
     query.split('&').find_map(|pair| pair.strip_prefix("before="))?.parse().ok()
-}
-
-/// What a form without JavaScript has to say on the page that it stands on.
-fn refused() -> Option<AppError> {
-    let parts = use_context::<Parts>()?;
-    crate::server::flash::get(&parts.headers).map(|flash| flash.error)
-}
-
-/// The status of the page's own request, where this is one, and not that of a server function.
-struct OwnStatus(Option<ResponseOptions>);
-
-impl OwnStatus {
-    fn of_request() -> Self {
-        let is_page = use_context::<Parts>().is_some_and(|parts| !parts.uri.path().starts_with("/api/"));
-        Self(if is_page { use_context() } else { None })
-    }
-
-    fn set(&self, status: u16) {
-        if let (Some(response), Ok(status)) = (&self.0, StatusCode::from_u16(status)) {
-            response.set_status(status);
-        }
-    }
 }

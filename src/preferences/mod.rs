@@ -3,4 +3,9 @@
 
 pub mod api;
 pub mod model;
-pub mod view;
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "ssr")] {
+        pub mod view;
+    }
+}

@@ -46,6 +46,11 @@ impl Theme {
         }
     }
 
+    /// In a form and in an address.
+    pub fn word(self) -> &'static str {
+        self.attribute().unwrap_or("system")
+    }
+
     /// What the switch goes to next.
     pub fn next(self) -> Self {
         match self {
@@ -54,6 +59,9 @@ impl Theme {
             Self::Dark => Self::System,
         }
     }
+
+    /// Where the form of the switch is sent to.
+    pub const ACTION: &str = "/api/set_theme";
 
     /// The `Set-Cookie` or `document.cookie` line that keeps it for a year.
     pub fn cookie(self) -> String {

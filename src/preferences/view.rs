@@ -4,47 +4,21 @@ use super::{api::SetTheme, model::Theme};
 use crate::ui::icons::Icon;
 use leptos::{prelude::*, server_fn::ServerFn};
 
-/// The theme of this tab, on every page.
-#[derive(Clone, Copy)]
-pub struct ThemeChoice(pub RwSignal<Theme>);
-
-/// A button that goes from the system's theme to light, to dark and back. A form without JavaScript.
+/// A button that goes from the system's theme to light, to dark and back: a form, which the program answers at once where there is one.
 #[component]
-pub fn ThemeSwitch() -> impl IntoView {
-    let ThemeChoice(theme) = expect_context();
-    let next = move || theme.get().next();
-    let switch = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
-        theme.set(next());
-        apply(theme.get_untracked());
-    };
+pub fn ThemeSwitch(
+    /// The theme now.
+    theme: Theme,
+) -> impl IntoView {
+    let next = theme.next().word();
     view! {
-        <form method="post" action=SetTheme::PATH on:submit=switch>
-            <input type="hidden" name="theme" value=move || next().label().to_ascii_lowercase() />
-            <button type="submit" title=move || format!("Switch to {}", next().label().to_ascii_lowercase())>
+        <form method="post" action=SetTheme::PATH>
+            <input type="hidden" name="theme" value=next />
+            <button type="submit" title=format!("Switch to {next}")>
                 <Icon name="sun-moon" />
                 <span>"Theme"</span>
-                <span class="n">{move || theme.get().label()}</span>
+                <span class="n">{theme.label()}</span>
             </button>
         </form>
-    }
-}
-
-cfg_if::cfg_if! {
-    if #[cfg(feature = "hydrate")] {
-        /// Shows a theme at once and keeps it in the cookie.
-        fn apply(theme: Theme) {
-            let document = document();
-            if let Some(html) = document.document_element() {
-                // these fail only for names that are no names
-                let _ = match theme.attribute() {
-                    Some(value) => html.set_attribute("data-theme", value),
-                    None => html.remove_attribute("data-theme"),
-                };
-            }
-            crate::ui::browser::set_cookie(&theme.cookie());
-        }
-    } else {
-        fn apply(_: Theme) {}
     }
 }

@@ -91,9 +91,14 @@ impl Visitor {
     pub fn of_request() -> Result<Self, Error> {
         let state = use_context::<AppState>().ok_or(Error::OutsideRequest)?;
         let parts = use_context::<Parts>().ok_or(Error::OutsideRequest)?;
+        Self::of(state, &parts)
+    }
+
+    /// The visitor of a request.
+    pub fn of(state: AppState, parts: &Parts) -> Result<Self, Error> {
         let session = parts.extensions.get::<Session>().cloned().ok_or(Error::OutsideRequest)?;
         let signed_in = parts.extensions.get::<SignedIn>().cloned();
-        let source = source(&state, &parts);
+        let source = source(&state, parts);
         Ok(Self { state, session, signed_in, source })
     }
 

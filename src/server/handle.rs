@@ -1,33 +1,33 @@
 //! The one wrapper around every server function: who is asking, the log line, the error's mapping, the end of a dead session.
 
 use super::{Context, Error, Visitor};
-use crate::{error::AppError, paths};
-use axum::http::{HeaderName, HeaderValue, request::Parts};
+use crate::error::AppError;
+use axum::http::{HeaderName, HeaderValue};
 use leptos::prelude::use_context;
 use std::{future::Future, time::Instant};
 
-/// Runs a function for somebody who is signed in. Where Proxmox says that their ticket is dead, their session ends.
+/// Runs a server function for somebody who is signed in.
 pub async fn handle<T, F>(name: &'static str, work: impl FnOnce(Context) -> F) -> Result<T, AppError>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let result = match Visitor::of_request().and_then(Visitor::signed_in) {
-        Ok(context) => {
-            let (session, user) = (context.session.clone(), context.user.clone());
-            let started = Instant::now();
-            let result = work(context).await;
-            log(name, user.as_str(), started, &result);
-            let result = result.map_err(AppError::from);
-            if matches!(result, Err(AppError::SignedOut)) {
-                tracing::info!(%user, "the Proxmox ticket is dead; the session ends");
-                session.flush().await.map_err(Error::from)?;
-            }
-            result
-        }
-        Err(error) => Err(error.into()),
-    };
+    handle_for(Visitor::of_request(), name, work).await
+}
+
+/// Runs what a signed-in visitor asks for. Where Proxmox says that their ticket is dead, their session ends.
+pub async fn handle_for<T, F>(visitor: Result<Visitor, Error>, name: &'static str, work: impl FnOnce(Context) -> F) -> Result<T, AppError>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let context = visitor.and_then(Visitor::signed_in)?;
+    let (session, user) = (context.session.clone(), context.user.clone());
+    let started = Instant::now();
+    let result = work(context).await;
+    log(name, user.as_str(), started, &result);
+    let result = result.map_err(AppError::from);
     if matches!(result, Err(AppError::SignedOut)) {
-        lead_to_sign_in();
+        tracing::info!(%user, "the Proxmox ticket is dead; the session ends");
+        session.flush().await.map_err(Error::from)?;
     }
     result
 }
@@ -47,17 +47,6 @@ where
 fn log<T>(function: &str, user: &str, started: Instant, result: &Result<T, Error>) {
     let ms = started.elapsed().as_millis() as u64;
     tracing::debug!(function, user, ms, ok = result.is_ok(), "server function");
-}
-
-/// While a page is rendered, a dead session makes the answer a redirect. A server function's own answer is made in
-/// [`crate::server::web::answer`].
-fn lead_to_sign_in() {
-    if let Some(parts) = use_context::<Parts>()
-        && !parts.uri.path().starts_with("/api/")
-    {
-        let here = parts.uri.path_and_query().map_or(paths::home(), |p| p.as_str());
-        leptos_axum::redirect(&paths::login_then(here));
-    }
 }
 
 /// There is an operation behind this answer: a form leads to the page that follows it.

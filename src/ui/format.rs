@@ -29,6 +29,19 @@ fn scaled(bytes: u64, unit: usize) -> (String, &'static str) {
     (text, UNITS[unit])
 }
 
+/// A number with its thousands apart: `12,000`.
+pub fn count(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A length of time in its largest unit: `41 d`, `3 h`, `12 min`, `8 s`.
 pub fn duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -59,6 +72,11 @@ mod tests {
         assert_eq!(bytes((7 << 30) + (300 << 20)), "7.3 GiB");
         assert_eq!(bytes(0), "0 B");
         assert_eq!(bytes(u64::MAX), "16777216 TiB");
+    }
+
+    #[test]
+    fn a_number_has_its_thousands_apart() {
+        assert_eq!([7, 999, 1_000, 12_345_678].map(count), ["7", "999", "1,000", "12,345,678"]);
     }
 
     #[test]

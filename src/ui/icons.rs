@@ -22,15 +22,14 @@ pub fn Icon(
 #[component]
 pub fn Glyph(
     /// `running`, `stopped`, `pending`, `unknown`, `lock` …
-    #[prop(into)]
-    name: Signal<&'static str>,
+    name: &'static str,
     /// More classes.
     #[prop(optional)]
     class: &'static str,
 ) -> impl IntoView {
     view! {
-        <svg class=move || format!("g g-{} {class}", name.get()) aria-hidden="true">
-            <use href=move || format!("#s-{}", name.get()) />
+        <svg class=format!("g g-{name} {class}") aria-hidden="true">
+            <use href=format!("#s-{name}") />
         </svg>
     }
 }

@@ -7,10 +7,3 @@ pub mod format;
 pub mod icons;
 pub mod parts;
 pub mod toasts;
-pub mod wire;
-
-cfg_if::cfg_if! {
-    if #[cfg(feature = "hydrate")] {
-        pub mod browser;
-    }
-}

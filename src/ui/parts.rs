@@ -1,4 +1,4 @@
-//! Meters, tags, notes and the head of a page.
+//! Meters, tags, sparklines and notes.
 
 use super::icons::Icon;
 use crate::error::AppError;
@@ -8,21 +8,20 @@ use leptos::prelude::*;
 #[component]
 pub fn Meter(
     /// 0 to 100; more is drawn as 100.
-    #[prop(into)]
-    percent: Signal<u16>,
+    percent: u16,
     /// What it measures, for who cannot see it.
     label: &'static str,
 ) -> impl IntoView {
     view! {
         <svg
-            class=move || format!("m {}", level(percent.get()))
+            class=format!("m {}", level(percent))
             role="meter"
             aria-label=label
             aria-valuemin="0"
             aria-valuemax="100"
-            aria-valuenow=move || percent.get().min(100).to_string()
+            aria-valuenow=percent.min(100).to_string()
         >
-            <rect width=move || format!("{}%", percent.get().min(100)) height="100%" />
+            <rect width=format!("{}%", percent.min(100)) height="100%" />
         </svg>
     }
 }
@@ -40,10 +39,9 @@ fn level(percent: u16) -> &'static str {
 #[component]
 pub fn Percent(
     /// Any number.
-    #[prop(into)]
-    percent: Signal<u16>,
+    percent: u16,
 ) -> impl IntoView {
-    view! { <span class=move || figure_class(percent.get())>{move || percent.get()} <span class="u">" %"</span></span> }
+    view! { <span class=figure_class(percent)>{percent} <span class="u">" %"</span></span> }
 }
 
 /// The class of a figure that has this meter.
@@ -55,17 +53,48 @@ pub fn figure_class(percent: u16) -> &'static str {
     }
 }
 
-/// A tag: a grey chip with a square in one of twelve colours, the same for the same word everywhere.
+/// A tag: a grey chip with a square in its colour.
 #[component]
 pub fn Tag(
     /// The word.
     text: String,
+    /// `#rrggbb`
+    colour: String,
+    /// Where it leads.
+    #[prop(optional)]
+    href: String,
 ) -> impl IntoView {
-    let colour = text.bytes().fold(7u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 12;
+    let inside = view! {
+        <svg viewBox="0 0 6 6" aria-hidden="true">
+            <rect width="6" height="6" rx="1" fill=colour />
+        </svg>
+        {text}
+    };
+    if href.is_empty() { view! { <span class="tag">{inside}</span> }.into_any() } else { view! { <a class="tag" href=href>{inside}</a> }.into_any() }
+}
+
+/// A line without axes, from 0 to at least 40, so that idle looks idle.
+#[component]
+pub fn Sparkline(
+    /// In percent, the oldest first.
+    values: Vec<u8>,
+    /// What it shows, for who cannot see it.
+    label: &'static str,
+) -> impl IntoView {
+    let top = values.iter().copied().max().unwrap_or(0).max(40);
+    let last = values.last().copied().unwrap_or(0);
+    let most = values.iter().copied().max().unwrap_or(0);
+    let mut points = String::with_capacity(values.len() * 6);
+    // the newest is at the right edge, however short the history is
+    for (place, value) in values.iter().enumerate() {
+        let x = 60 - values.len().min(60) + place + 1;
+        let y = 20 - u16::from(*value) * 18 / u16::from(top) - 1;
+        points.push_str(&format!("{x},{y} "));
+    }
     view! {
-        <span class="tag" data-c=colour.to_string()>
-            {text}
-        </span>
+        <svg class="spark" viewBox="0 0 60 20" preserveAspectRatio="none" role="img" aria-label=format!("{label}: {last} % now, {most} % at most")>
+            <polyline points=points.trim_end().to_owned() />
+        </svg>
     }
 }
 
@@ -74,9 +103,9 @@ pub fn Tag(
 pub fn ErrorNote(
     /// What went wrong.
     error: AppError,
-    /// What else there is to say; it may change without being spoken.
+    /// What else there is to say.
     #[prop(optional, into)]
-    more: Signal<String>,
+    more: String,
     /// What to do about it.
     #[prop(optional)]
     children: Option<Children>,
@@ -89,31 +118,11 @@ pub fn ErrorNote(
                 <b class="font-medium text-ink" role="alert">
                     {error.to_string()}
                 </b>
-                <span class="block text-ink-2">{move || more.get()}</span>
+                <span class="block text-ink-2">{more}</span>
                 {incident.map(|number| view! { <span class="block text-xs text-ink-3 mt-1">"Reference " <code>{number.to_string()}</code></span> })}
                 {children.map(|children| view! { <span class="block mt-1">{children()}</span> })}
             </div>
         </div>
-    }
-    .into_any()
-}
-
-/// The head of a page: its title, and on a phone the way to everything else.
-#[component]
-pub fn PageHead(
-    /// The title.
-    title: &'static str,
-    /// What stands beside it.
-    children: Children,
-) -> impl IntoView {
-    view! {
-        <header class="topbar">
-            <h1 class="text-xl max-[860px]:text-lg">{title}</h1>
-            {children()}
-            <button type="button" class="btn btn-ghost btn-square min-[861px]:hidden ml-auto -mr-2" popovertarget="account" aria-label="Menu">
-                <Icon name="menu" />
-            </button>
-        </header>
     }
     .into_any()
 }

@@ -23,11 +23,10 @@ pub struct Toasts {
 const MOST: usize = 3;
 
 impl Toasts {
-    /// Makes them and hands them to every page below.
-    pub fn provide() -> Self {
-        let toasts = Self { shown: RwSignal::new(Vec::new()), announced: RwSignal::new(String::new()) };
-        provide_context(toasts);
-        toasts
+    /// None yet.
+    #[expect(clippy::new_without_default, reason = "there is one in a tab, made in one place")]
+    pub fn new() -> Self {
+        Self { shown: RwSignal::new(Vec::new()), announced: RwSignal::new(String::new()) }
     }
 
     /// Says something to who listens rather than looks.

@@ -10,8 +10,8 @@ use leptos::{
         response::ClientRes,
     },
 };
-use wasm_bindgen::{JsCast, closure::Closure};
-use web_sys::{Element, EventSource, FormData, HtmlElement, HtmlFormElement, MessageEvent, UrlSearchParams};
+use wasm_bindgen::{JsCast, closure::Closure, convert::FromWasmAbi};
+use web_sys::{Element, Event, EventSource, EventTarget, FormData, HtmlElement, HtmlFormElement, MessageEvent, UrlSearchParams};
 
 /// Sets a cookie that the server reads at the next page.
 pub fn set_cookie(line: &str) {
@@ -45,6 +45,7 @@ pub struct Submission {
     form: HtmlFormElement,
     button: Option<HtmlElement>,
     action: String,
+    data: FormData,
     body: String,
 }
 
@@ -60,7 +61,7 @@ impl Submission {
             data.append_with_str(&name, &value).ok()?;
         }
         let body = UrlSearchParams::new_with_str_sequence_sequence(&data).ok()?.to_string().into();
-        Some(Self { form, button, action, body })
+        Some(Self { form, button, action, data, body })
     }
 
     /// Where it goes.
@@ -73,14 +74,16 @@ impl Submission {
         self.body.clone()
     }
 
-    /// What a field says.
+    /// What a field says, or the button in a field's place.
     pub fn value(&self, name: &str) -> String {
-        FormData::new_with_form(&self.form).ok().and_then(|data| data.get(name).as_string()).unwrap_or_default()
+        self.data.get(name).as_string().unwrap_or_default()
     }
 
-    /// What stands at the form for programs, as `data-…`.
+    /// What stands at the button or the form for programs, as `data-…`.
     pub fn data(&self, name: &str) -> String {
-        self.form.get_attribute(&format!("data-{name}")).unwrap_or_default()
+        let name = format!("data-{name}");
+        let of_button = self.button.as_ref().and_then(|button| button.get_attribute(&name));
+        of_button.or_else(|| self.form.get_attribute(&name)).unwrap_or_default()
     }
 
     /// Whether the button says that it is not allowed now.
@@ -91,9 +94,13 @@ impl Submission {
     /// Shows at the button that it is at work.
     pub fn mark(&self, is_busy: bool) {
         if let Some(button) = &self.button {
-            // fails only for a name that is no name
-            let _ = if is_busy { button.set_attribute("aria-busy", "true") } else { button.remove_attribute("aria-busy") };
+            set(button, "aria-busy", is_busy.then_some("true"));
         }
+    }
+
+    /// The form itself.
+    pub fn form(&self) -> &HtmlFormElement {
+        &self.form
     }
 
     /// Closes the menu that the button stands in; the focus goes back to the button that opened it. A button that submits a form does not
@@ -111,10 +118,9 @@ impl Submission {
         let find = |what| self.form.query_selector(what).ok().flatten();
         let Some(place) = find(".err") else { return false };
         place.set_text_content(Some(sentence));
-        if let Some(field) = find(".input").and_then(|field| field.dyn_into::<HtmlElement>().ok()) {
-            // these fail only where the field is gone
-            let _ = field.set_attribute("aria-invalid", "true");
-            let _ = field.focus();
+        if let Some(field) = find(".input") {
+            set(&field, "aria-invalid", Some("true"));
+            focus(&field);
         }
         true
     }
@@ -138,52 +144,74 @@ pub fn follow(path: &'static str, tell: impl Fn() + Clone + 'static) {
         let tell = tell.clone();
         let hear = Closure::<dyn Fn(MessageEvent)>::new(move |_| tell());
         source.set_onmessage(Some(hear.as_ref().unchecked_ref()));
-        // it lives as long as the tab; there are few of them
+        // with the tab; there are few of them
         hear.forget();
         Some(source)
     };
     let stream = StoredValue::new_local(if is_visible() { open() } else { None });
-    let switch = window_event_listener_untyped("visibilitychange", move |_| {
-        stream.update_value(|stream| match stream.take() {
-            Some(source) => source.close(),
-            None => *stream = open(),
+    let follow = move || {
+        stream.update_value(|stream| match (is_visible(), stream.take()) {
+            (true, None) => *stream = open(),
+            (true, kept) => *stream = kept,
+            (false, Some(source)) => source.close(),
+            (false, None) => {}
         });
-    });
-    on_cleanup(move || {
-        switch.remove();
-        if let Some(Some(source)) = stream.try_update_value(Option::take) {
-            source.close();
-        }
-    });
-}
-
-/// Puts a new content into an element. Where it is the same page again, not while somebody writes in it or has opened something there, and
-/// the focus stays where it was; on `another` page it is where that wants it.
-pub fn replace_content(element: &Element, html: &str, another: bool) -> bool {
-    let find = |what| element.query_selector(what).ok().flatten();
-    let focused = document().active_element().filter(|focused| element.contains(Some(focused)));
-    if !another && find("input:focus, details[open], :popover-open").is_some() {
-        return false;
-    }
-    let id = focused.map(|focused| focused.id()).filter(|id| !id.is_empty());
-    element.set_inner_html(html);
-    let again = match id {
-        Some(id) if !another => document().get_element_by_id(&id),
-        _ => element.query_selector("[autofocus]").ok().flatten(),
     };
-    if let Some(again) = again.and_then(|again| again.dyn_into::<HtmlElement>().ok()) {
-        // fails only where it is gone
-        let _ = again.focus();
-    }
-    true
+    let shown = follow.clone();
+    listen(&document(), "visibilitychange", move |_: Event| shown());
+    // a page that is kept for the way back has no stream
+    let hide = move |_: Event| stream.update_value(|stream| stream.take().iter().for_each(EventSource::close));
+    listen(&window(), "pagehide", hide);
+    listen(&window(), "pageshow", move |_: Event| follow());
 }
 
-/// Marks the document as taken over, once what hydration has queued is done. The browser tests wait for it.
+/// Listens for as long as the tab lives.
+pub fn listen<E: FromWasmAbi + 'static>(target: &EventTarget, name: &str, hear: impl FnMut(E) + 'static) {
+    let hear = Closure::<dyn FnMut(E)>::new(hear);
+    // fails for no name and no closure
+    let _ = target.add_event_listener_with_callback(name, hear.as_ref().unchecked_ref());
+    hear.forget();
+}
+
+/// An element by a selector of ours.
+pub fn find(selector: &str) -> Option<Element> {
+    document().query_selector(selector).ok().flatten()
+}
+
+/// All elements by a selector of ours, within another.
+pub fn find_all(within: &Element, selector: &str) -> Vec<Element> {
+    let Ok(found) = within.query_selector_all(selector) else { return Vec::new() };
+    (0..found.length()).filter_map(|index| found.item(index)?.dyn_into().ok()).collect()
+}
+
+/// The nearest element around the one that an event is about.
+pub fn around(event: &Event, selector: &str) -> Option<Element> {
+    let target: Element = event.target()?.dyn_into().ok()?;
+    target.closest(selector).ok().flatten()
+}
+
+/// Sets an attribute, or takes it away.
+pub fn set(element: &Element, name: &str, value: Option<&str>) {
+    // fails only for a name that is no name
+    let _ = match value {
+        Some(value) => element.set_attribute(name, value),
+        None => element.remove_attribute(name),
+    };
+}
+
+/// Puts the focus on an element.
+pub fn focus(element: &Element) {
+    if let Some(element) = element.dyn_ref::<HtmlElement>() {
+        // fails only where it is gone
+        let _ = element.focus();
+    }
+}
+
+/// Marks the document as taken over. The browser tests wait for it.
 pub fn mark_ready() {
     request_animation_frame(|| {
         if let Some(html) = document().document_element() {
-            // fails only for a name that is no name
-            let _ = html.set_attribute("data-ready", "");
+            set(&html, "data-ready", Some(""));
         }
     });
 }

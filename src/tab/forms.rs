@@ -1,0 +1,91 @@
+//! Forms: what is pressed shows at once, and is answered where it was pressed.
+//!
+//! Every form is a real one. Where there is a tab's program it takes the submission of a verb: the row shows that something is under way,
+//! and the answer makes the page look again. How the operation stands, the page knows from the operation itself, by its id, in this tab
+//! as in any other (DESIGN §8.17).
+
+use super::{
+    browser::{self, Submission, find_all, set},
+    place::Place,
+};
+use crate::{error::AppError, operations::model::Verb, paths, preferences::model::Theme, ui::toasts::Toasts};
+use leptos::{prelude::*, task::spawn_local};
+use web_sys::{Element, SubmitEvent};
+
+/// Takes the submissions of the whole document.
+pub fn listen(place: Place, toasts: Toasts) {
+    // what was sent and is not answered yet
+    let pending = StoredValue::new(Vec::<String>::new());
+    browser::listen(&document(), "submit", move |event: SubmitEvent| {
+        let Some(form) = Submission::of(&event) else { return };
+        if form.action() == Theme::ACTION {
+            event.prevent_default();
+            return switch_theme(&form);
+        }
+        let Some(verb) = Verb::ALL.into_iter().find(|verb| form.action() == verb.action()) else { return };
+        event.prevent_default();
+        let id = form.value("id");
+        if form.is_disabled() || pending.with_value(|pending| pending.contains(&id)) {
+            return;
+        }
+        form.close_menu();
+        form.mark(true);
+        pending.update_value(|pending| pending.push(id.clone()));
+        let name = form.data("name");
+        toasts.announce(format!("{name}: {}", verb.under_way()));
+        shows(&id, verb);
+        spawn_local(async move {
+            let answer = browser::post(form.action(), form.body()).await;
+            form.mark(false);
+            pending.update_value(|pending| pending.retain(|other| *other != id));
+            match answer {
+                // the page of a question has no more to say
+                Ok(location) if !form.data("then").is_empty() => return browser::leave_for(&location),
+                Ok(_) => {}
+                Err(AppError::SignedOut) => return browser::leave_for(&paths::login_then(&browser::here())),
+                Err(error) if form.refuse(&error.to_string()) => {}
+                Err(error) => toasts.fail(format!("{} failed for {name}.", verb.label()), error),
+            }
+            place.look_again();
+        });
+    });
+}
+
+/// Shows in every place of a container that a verb is under way, until the server says more.
+fn shows(id: &str, verb: Verb) {
+    let Some(body) = document().body() else { return };
+    for row in find_all(&body, &format!("[data-row='{id}']")) {
+        // it is not what the server said any more
+        set(&row, "data-h", None);
+        for word in find_all(&row, "[data-word]") {
+            word.set_text_content(Some(verb.under_way()));
+            word.set_class_name("w-pending");
+        }
+        for glyph in find_all(&row, "[data-glyph]") {
+            set(&glyph, "class", Some("g g-pending"));
+            find_all(&glyph, "use").iter().for_each(|shape| set(shape, "href", Some("#s-pending")));
+        }
+        let why = format!("{} Allowed again when that ends.", verb.under_way());
+        for button in find_all(&row, "[formaction]") {
+            set(&button, "aria-disabled", Some("true"));
+            set(&button, "title", Some(&why));
+        }
+    }
+}
+
+/// Shows a theme at once, and keeps it in the cookie.
+fn switch_theme(form: &Submission) {
+    let theme = Theme::of_cookie(&form.value("theme"));
+    if let Some(html) = document().document_element() {
+        set(&html, "data-theme", theme.attribute());
+    }
+    browser::set_cookie(&theme.cookie());
+    let next = theme.next().word();
+    let within = |form: &Element| {
+        find_all(form, "[name='theme']").iter().for_each(|input| set(input, "value", Some(next)));
+        find_all(form, "button").iter().for_each(|button| set(button, "title", Some(&format!("Switch to {next}"))));
+        find_all(form, ".n").iter().for_each(|word| word.set_text_content(Some(theme.label())));
+    };
+    let all = document().body().map(|body| find_all(&body, &format!("form[action='{}']", Theme::ACTION))).unwrap_or_default();
+    all.iter().for_each(within);
+}

@@ -1,0 +1,184 @@
+//! A list of any length: the rows on screen are there, the others leave their room, and come when they are scrolled to. The keyboard
+//! walks it and reaches every row.
+//!
+//! The server says by `data-from` and `data-total` at `#rows` which part of the list a page has; `#above` and `#below` are the room of the
+//! rest. A page without this program has links to its parts instead.
+
+use super::{
+    browser::{self, around, find, find_all, focus, set},
+    place::Place,
+};
+use leptos::prelude::{StoredValue, UpdateValue, WithValue, document, request_animation_frame, window};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
+
+/// Rows that are kept above and below those on screen.
+const MARGIN: usize = 30;
+/// A window that is asked for has this many rows at least.
+const LEAST: usize = 50;
+
+/// Listens to scrolling and to the keyboard.
+pub fn listen(place: Place) {
+    let is_waiting = StoredValue::new(false);
+    let scrolled = move |_: Event| {
+        if is_waiting.try_update_value(|waiting| std::mem::replace(waiting, true)) == Some(false) {
+            request_animation_frame(move || {
+                is_waiting.update_value(|waiting| *waiting = false);
+                if let Some(part) = Part::on_screen()
+                    && part.wants_more()
+                {
+                    place.look_again();
+                }
+            });
+        }
+    };
+    browser::listen(&window(), "scroll", scrolled);
+    browser::listen(&window(), "resize", scrolled);
+    browser::listen(&document(), "keydown", pressed);
+    browser::listen(&document(), "input", move |event: Event| searched(&event));
+    arrange();
+}
+
+/// The part of the list that a page has, and what of it is on screen. In rows.
+struct Part {
+    from: usize,
+    count: usize,
+    total: usize,
+    first: usize,
+    last: usize,
+}
+
+impl Part {
+    fn on_screen() -> Option<Self> {
+        let rows = find("#rows")?;
+        let number = |name: &str| rows.get_attribute(name)?.parse::<usize>().ok();
+        let (from, total) = (number("data-from")?, number("data-total")?);
+        let height = height(&rows);
+        let above = find("#above")?.get_bounding_client_rect().top();
+        let index = |y: f64| ((y - above) / height).max(0.0) as usize;
+        let bottom = window().inner_height().ok()?.as_f64()?;
+        Some(Self {
+            from,
+            count: find_all(&rows, "tr").len(),
+            total,
+            first: index(0.0).min(total),
+            last: (index(bottom) + 1).min(total),
+        })
+    }
+
+    fn wants_more(&self) -> bool {
+        let to = self.from + self.count;
+        let near = MARGIN / 2;
+        self.first.saturating_sub(near) < self.from && self.from > 0 || (self.last + near).min(self.total) > to
+    }
+
+    fn window(&self) -> (usize, usize) {
+        let from = self.first.saturating_sub(MARGIN);
+        let to = (self.last + MARGIN).max(from + LEAST);
+        (from, to - from)
+    }
+}
+
+/// The height of a row. All have the same.
+fn height(rows: &Element) -> f64 {
+    let first = rows.first_element_child().map(|row| row.get_bounding_client_rect().height());
+    first.filter(|height| *height > 1.0).unwrap_or(36.0)
+}
+
+/// The address of the list with the part of it that is on screen; any other address as it is.
+pub fn with_window(address: &str, is_another: bool) -> String {
+    match Part::on_screen() {
+        Some(part) if !is_another => {
+            let (from, count) = part.window();
+            format!("{address}{}from={from}&count={count}", if address.contains('?') { "&" } else { "?" })
+        }
+        _ => address.to_owned(),
+    }
+}
+
+/// Gives the rows that are not there their room.
+pub fn arrange() {
+    let Some(rows) = find("#rows") else { return };
+    let Some(part) = Part::on_screen() else { return };
+    let height = height(&rows);
+    let below = part.total.saturating_sub(part.from + part.count);
+    for (selector, count) in [("#above td", part.from), ("#below td", below)] {
+        if let Some(room) = find(selector).and_then(|room| room.dyn_into::<HtmlElement>().ok()) {
+            // fails only for a property that is none
+            let _ = room.style().set_property("height", &format!("{}px", count as f64 * height));
+        }
+    }
+}
+
+/// A search is done while it is written, and its address follows.
+fn searched(event: &Event) {
+    thread_local!(static WAITING: StoredValue<u32, leptos::prelude::LocalStorage> = StoredValue::new_local(0));
+    let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else { return };
+    if !input.has_attribute("data-search") {
+        return;
+    }
+    let turn = WAITING.with(|waiting| {
+        waiting.try_update_value(|turn| {
+            *turn = turn.wrapping_add(1);
+            *turn
+        })
+    });
+    leptos::prelude::set_timeout(
+        move || {
+            if WAITING.with(|waiting| waiting.try_with_value(|now| *now)) == turn
+                && let Some(form) = input.form()
+            {
+                // fails only where the form does not validate, and it has no rules
+                let _ = form.request_submit();
+            }
+        },
+        std::time::Duration::from_millis(150),
+    );
+}
+
+/// Keys of the list. None of them while somebody writes, or with a modifier.
+fn pressed(event: KeyboardEvent) {
+    if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
+        return;
+    }
+    let is_writing = around(&event, "input:not([type=checkbox]), textarea, select").is_some();
+    if is_writing && event.key() == "Escape" {
+        if let Some(field) = document().active_element().and_then(|field| field.dyn_into::<HtmlElement>().ok()) {
+            // fails only where it has no focus
+            let _ = field.blur();
+        }
+        return;
+    }
+    if is_writing || find(":popover-open, dialog[open]").is_some() {
+        return;
+    }
+    let is_done = match event.key().as_str() {
+        "/" => find("[data-search]").map(|search| focus(&search)).is_some(),
+        "ArrowDown" | "j" => step(1),
+        "ArrowUp" | "k" => step(-1),
+        _ => false,
+    };
+    if is_done {
+        event.prevent_default();
+    }
+}
+
+/// To the next row, or the one before: the focus is on its name, so that Enter opens it.
+fn step(by: isize) -> bool {
+    let Some(rows) = find("#rows") else { return false };
+    let all = find_all(&rows, "tr");
+    let current = all.iter().position(|row| row.contains(document().active_element().as_deref()));
+    // without a row, an arrow scrolls
+    let next = match (current, by) {
+        (Some(current), _) => current.checked_add_signed(by),
+        (None, 1..) => all.iter().position(|row| row.get_bounding_client_rect().top() >= 0.0),
+        _ => None,
+    };
+    let Some(row) = next.and_then(|next| all.get(next)) else { return false };
+    all.iter().for_each(|row| set(row, "data-cursor", None));
+    set(row, "data-cursor", Some(""));
+    find_all(row, ".name").first().is_some_and(|name| {
+        focus(name);
+        true
+    })
+}

@@ -1,0 +1,57 @@
+//! What runs in a browser's tab: the page in its place, forms, the stream, the keyboard, and what has just happened.
+//!
+//! The server renders every page ([`crate::pages`]) and every one of its forms works alone. What is here makes a tab quick: a press shows
+//! at once ([`forms`]), news change what they change and nothing else ([`place`], [`morph`]), and a list of any length is scrolled, walked
+//! and selected from ([`list`]). This module knows how pages are marked up (`data-…`), and nothing of what they say.
+
+#[cfg(feature = "hydrate")]
+pub mod browser;
+#[cfg(feature = "hydrate")]
+pub mod forms;
+#[cfg(feature = "hydrate")]
+pub mod list;
+#[cfg(feature = "hydrate")]
+pub mod morph;
+#[cfg(feature = "hydrate")]
+pub mod navigation;
+#[cfg(feature = "hydrate")]
+pub mod place;
+
+use crate::{
+    error::AppError,
+    ui::{
+        parts::ErrorNote,
+        toasts::{ToastRegion, Toasts},
+    },
+};
+use leptos::prelude::*;
+
+/// What of a page lives in the browser: the island.
+#[island]
+pub fn Tab() -> impl IntoView {
+    let toasts = Toasts::new();
+    // why there is nothing newer than what is on screen
+    let away = RwSignal::new(None::<AppError>);
+    begin(toasts, away);
+    view! {
+        {move || {
+            away.get()
+                .map(|error| view! { <div class="px-page pt-4"><ErrorNote error more="What is on screen is what it said last." /></div> })
+        }}
+        <ToastRegion toasts />
+    }
+}
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "hydrate")] {
+        fn begin(toasts: Toasts, away: RwSignal<Option<AppError>>) {
+            let place = place::Place::begin(toasts, away);
+            forms::listen(place, toasts);
+            list::listen(place);
+            navigation::listen(place);
+            browser::mark_ready();
+        }
+    } else {
+        fn begin(_: Toasts, _: RwSignal<Option<AppError>>) {}
+    }
+}

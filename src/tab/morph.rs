@@ -1,0 +1,132 @@
+//! Makes what is on screen the same as what the server says now, by the least changes: what is the same stays the same element, with its
+//! focus, its selection and what is open in it.
+//!
+//! Elements are told apart by their `id`. One whose `data-h` is the same as before is the same all through, whatever else is in it. What
+//! people have opened (`details`, `dialog`) or are writing in is left to them, and what has `data-own` belongs to the tab alone.
+
+use super::browser::{focus, set};
+use leptos::prelude::document;
+use std::collections::{BTreeMap, BTreeSet};
+use wasm_bindgen::JsCast;
+use web_sys::{CharacterData, Element, HtmlInputElement, HtmlTemplateElement, Node};
+
+/// Gives an element the content of an HTML text.
+pub fn morph(element: &Element, html: &str) {
+    let Some(new) = document().create_element("template").ok().and_then(|new| new.dyn_into::<HtmlTemplateElement>().ok()) else { return };
+    new.set_inner_html(html);
+    let focused = document().active_element().filter(|focused| element.contains(Some(focused)));
+    children(element, &new.content());
+    // an element that changed its place has lost it
+    if let Some(focused) = focused
+        && focused.is_connected()
+        && document().active_element().is_none_or(|now| !now.is_same_node(Some(&focused)))
+    {
+        focus(&focused);
+    }
+}
+
+fn children(old: &Node, new: &Node) {
+    let wanted: BTreeSet<String> = nodes(new).filter_map(|node| id(&node)).collect();
+    let mut known: BTreeMap<String, Node> = nodes(old).filter_map(|node| Some((id(&node)?, node))).collect();
+    let mut next = old.first_child();
+    for want in nodes(new) {
+        // what is not wanted any more makes way first, so that nothing moves that need not
+        while let Some(node) = next.take_if(|node| id(node).is_some_and(|id| !wanted.contains(&id))) {
+            next = node.next_sibling();
+            remove(old, &node);
+        }
+        let mate = match id(&want) {
+            Some(id) => known.remove(&id),
+            None => next.clone().filter(|node| id(node).is_none() && is_alike(node, &want)),
+        };
+        let Some(mate) = mate else {
+            insert(old, &want, next.as_ref());
+            continue;
+        };
+        if next.as_ref().is_some_and(|next| next.is_same_node(Some(&mate))) {
+            next = mate.next_sibling();
+        } else {
+            insert(old, &mate, next.as_ref());
+        }
+        if is_alike(&mate, &want) {
+            same(&mate, &want);
+        } else if old.replace_child(&want, &mate).is_ok() {
+            // it is where the other was
+        }
+    }
+    while let Some(node) = next {
+        next = node.next_sibling();
+        remove(old, &node);
+    }
+}
+
+/// The nodes in another as they are now.
+fn nodes(of: &Node) -> impl Iterator<Item = Node> + use<> {
+    let mut all = Vec::new();
+    let mut next = of.first_child();
+    while let Some(node) = next {
+        next = node.next_sibling();
+        all.push(node);
+    }
+    all.into_iter()
+}
+
+fn id(node: &Node) -> Option<String> {
+    node.dyn_ref::<Element>().map(Element::id).filter(|id| !id.is_empty())
+}
+
+fn is_alike(one: &Node, other: &Node) -> bool {
+    one.node_type() == other.node_type() && one.node_name() == other.node_name()
+}
+
+fn insert(parent: &Node, node: &Node, before: Option<&Node>) {
+    // fails only where `before` is no child of it
+    let _ = parent.insert_before(node, before);
+}
+
+fn remove(parent: &Node, node: &Node) {
+    // fails only where it is no child of it
+    let _ = parent.remove_child(node);
+}
+
+fn same(old: &Node, new: &Node) {
+    if let (Some(old), Some(new)) = (old.dyn_ref::<CharacterData>(), new.dyn_ref::<CharacterData>()) {
+        if old.data() != new.data() {
+            old.set_data(&new.data());
+        }
+        return;
+    }
+    let (Some(element), Some(want)) = (old.dyn_ref::<Element>(), new.dyn_ref::<Element>()) else { return };
+    let hash = want.get_attribute("data-h");
+    if element.has_attribute("data-own") || hash.is_some() && hash == element.get_attribute("data-h") {
+        return;
+    }
+    attributes(element, want);
+    children(old, new);
+}
+
+fn attributes(element: &Element, want: &Element) {
+    let is_in_use = document().active_element().is_some_and(|focused| focused.is_same_node(Some(element)));
+    for name in names(want) {
+        let value = want.get_attribute(&name);
+        if value == element.get_attribute(&name) {
+            continue;
+        }
+        if name == "value"
+            && !is_in_use
+            && let Some(input) = element.dyn_ref::<HtmlInputElement>()
+        {
+            input.set_value(value.as_deref().unwrap_or_default());
+        }
+        set(element, &name, value.as_deref());
+    }
+    for name in names(element) {
+        if !want.has_attribute(&name) && name != "open" && name != "style" {
+            set(element, &name, None);
+        }
+    }
+}
+
+fn names(element: &Element) -> Vec<String> {
+    element.get_attribute_names().iter().filter_map(|name| name.as_string()).collect()
+}

@@ -1,0 +1,74 @@
+//! From page to page without a new document, where the browser has the Navigation API; elsewhere each page is a document of its own.
+//!
+//! The browser itself keeps the addresses, the way back, the scroll position and the focus.
+
+use super::{browser, place::Place};
+use crate::paths::Page;
+use js_sys::{Function, Object, Reflect};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
+use wasm_bindgen_futures::future_to_promise;
+use web_sys::{Event, EventTarget};
+
+#[wasm_bindgen]
+extern "C" {
+    /// <https://html.spec.whatwg.org/multipage/nav-history-apis.html#the-navigateevent-interface>
+    #[wasm_bindgen(extends = Event)]
+    type NavigateEvent;
+    #[wasm_bindgen(method, getter, js_name = canIntercept)]
+    fn can_intercept(this: &NavigateEvent) -> bool;
+    #[wasm_bindgen(method, getter, js_name = hashChange)]
+    fn hash_change(this: &NavigateEvent) -> bool;
+    #[wasm_bindgen(method, getter, js_name = downloadRequest)]
+    fn download_request(this: &NavigateEvent) -> JsValue;
+    #[wasm_bindgen(method, getter, js_name = formData)]
+    fn form_data(this: &NavigateEvent) -> JsValue;
+    #[wasm_bindgen(method, getter, js_name = navigationType)]
+    fn navigation_type(this: &NavigateEvent) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn destination(this: &NavigateEvent) -> Destination;
+    #[wasm_bindgen(method)]
+    fn intercept(this: &NavigateEvent, options: &Object);
+
+    type Destination;
+    #[wasm_bindgen(method, getter)]
+    fn url(this: &Destination) -> String;
+}
+
+/// Takes over what leads to a page of ours.
+pub fn listen(place: Place) {
+    let Some(navigation) = property("navigation").and_then(|navigation| navigation.dyn_into::<EventTarget>().ok()) else { return };
+    browser::listen(&navigation, "navigate", move |event: NavigateEvent| {
+        let is_form = !event.form_data().is_null();
+        let is_download = !event.download_request().is_null();
+        let is_plain = matches!(event.navigation_type().as_str(), "push" | "replace" | "traverse");
+        if !event.can_intercept() || event.hash_change() || is_form || is_download || !is_plain {
+            return;
+        }
+        let Some(address) = address_of(&event.destination().url()) else { return };
+        if Page::of(address.split('?').next().unwrap_or_default()).is_none() {
+            return;
+        }
+        let handler = Closure::once_into_js(move || {
+            JsValue::from(future_to_promise(async move {
+                place.go(address).await;
+                Ok(JsValue::UNDEFINED)
+            }))
+        });
+        let options = Object::new();
+        // fails only for what is no object
+        let _ = Reflect::set(&options, &"handler".into(), &handler.unchecked_into::<Function>());
+        event.intercept(&options);
+    });
+}
+
+fn property(name: &str) -> Option<JsValue> {
+    Reflect::get(&leptos::prelude::window(), &name.into()).ok().filter(|value| !value.is_undefined())
+}
+
+/// The path of this site in an address, with its query.
+fn address_of(url: &str) -> Option<String> {
+    let origin = leptos::prelude::window().location().origin().ok()?;
+    let path = url.strip_prefix(&origin)?;
+    let path = path.split('#').next().unwrap_or_default();
+    Some(if path.is_empty() { "/".to_owned() } else { path.to_owned() })
+}

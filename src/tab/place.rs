@@ -1,0 +1,162 @@
+//! The page in its place: asked for again when there is news, and what has changed takes its place on screen.
+
+use super::{
+    browser::{self, find, find_all, set},
+    list,
+    morph::morph,
+};
+use crate::{
+    error::AppError,
+    pages::{api::get_page, model::RenderedPage},
+    paths,
+    ui::toasts::Toasts,
+};
+use leptos::{prelude::*, task::spawn_local};
+use std::{collections::BTreeSet, time::Duration};
+use web_sys::Element;
+
+/// Without a word from the server a page looks again after this long: Proxmox refreshes its own figures about every ten seconds.
+const BEAT: Duration = Duration::from_secs(10);
+/// How often a page asks for itself on which something is under way.
+const SOON: Duration = Duration::from_secs(2);
+
+/// The page of a tab.
+#[derive(Clone, Copy)]
+pub struct Place {
+    toasts: Toasts,
+    away: RwSignal<Option<AppError>>,
+    state: StoredValue<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Counts what was asked for.
+    asked: u32,
+    /// What is on screen was asked for at this count.
+    shown: u32,
+    /// Something is being asked for.
+    is_busy: bool,
+    /// There was news meanwhile.
+    again: bool,
+    is_under_way: bool,
+    /// The ends that were told.
+    told: BTreeSet<String>,
+    /// The address of what is on screen.
+    address: String,
+}
+
+impl Place {
+    /// Takes the page over that the document came with, and keeps it fresh while somebody looks.
+    pub fn begin(toasts: Toasts, away: RwSignal<Option<AppError>>) -> Self {
+        let page = find("#page");
+        let of = |name| page.as_ref().and_then(|page| page.get_attribute(name));
+        let told = of("data-ended").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        let state = State { is_under_way: of("data-under-way").is_some(), told, address: browser::here(), ..State::default() };
+        let place = Self { toasts, away, state: StoredValue::new(state) };
+        let look = move || {
+            if browser::is_visible() {
+                place.look_again();
+            }
+        };
+        set_interval(look, BEAT);
+        set_interval(
+            move || {
+                if place.state.with_value(|state| state.is_under_way) {
+                    look();
+                }
+            },
+            SOON,
+        );
+        browser::follow(paths::live(), move || place.look_again());
+        place
+    }
+
+    /// There is news: the page is asked for once more, and once more after that where there is news meanwhile.
+    pub fn look_again(self) {
+        let is_busy = self.state.with_value(|state| state.is_busy);
+        if is_busy {
+            self.state.update_value(|state| state.again = true);
+            return;
+        }
+        spawn_local(async move {
+            loop {
+                self.state.update_value(|state| (state.is_busy, state.again) = (true, false));
+                self.ask(browser::here(), false).await;
+                self.state.update_value(|state| state.is_busy = false);
+                if !self.state.with_value(|state| state.again) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Another page, or another view of this one.
+    pub async fn go(self, address: String) {
+        self.ask(address, true).await;
+    }
+
+    async fn ask(self, address: String, is_another: bool) {
+        let Some(page) = find("#page") else { return };
+        let asked = self.state.try_update_value(|state| {
+            state.asked += 1;
+            state.asked
+        });
+        let asked = asked.unwrap_or_default();
+        // the window that is on screen is part of the question
+        let question = list::with_window(&address, is_another);
+        let answer = get_page(question, Some(have(&page))).await;
+        let is_late = self.state.with_value(|state| asked < state.shown);
+        // an older answer, or one about a page that was left
+        if is_late || address != browser::here() {
+            return;
+        }
+        match answer {
+            Ok(answer) => self.show(&page, asked, address, answer),
+            Err(AppError::SignedOut) => browser::leave_for(&paths::login_then(&browser::here())),
+            // the same trouble keeps its first number, so that nothing changes while somebody reads it out
+            Err(error) => {
+                let kind = |error: &AppError| std::mem::discriminant(error);
+                if self.away.with_untracked(|known| known.as_ref().map(kind)) != Some(kind(&error)) {
+                    self.away.set(Some(error));
+                }
+            }
+        }
+    }
+
+    fn show(self, page: &Element, asked: u32, address: String, answer: RenderedPage) {
+        let RenderedPage { title, html, is_under_way, ended } = answer;
+        if self.away.with_untracked(Option::is_some) {
+            self.away.set(None);
+        }
+        let path = |address: &str| address.split('?').next().map(str::to_owned);
+        let was_elsewhere = self.state.with_value(|state| path(&state.address) != path(&address));
+        if was_elsewhere {
+            // nothing of the other page is left, whatever its elements were called
+            page.set_inner_html("");
+        }
+        morph(page, &html);
+        document().set_title(&if title.is_empty() { "Berth".to_owned() } else { format!("{title} · Berth") });
+        let here = path(&address);
+        for link in document().body().iter().flat_map(|body| find_all(body, ".side .nav a")) {
+            let is_current = link.get_attribute("href") == here;
+            set(&link, "aria-current", is_current.then_some("page"));
+        }
+        self.state.update_value(|state| {
+            state.shown = asked;
+            state.is_under_way = is_under_way;
+            state.address = address;
+            for ended in ended {
+                if state.told.insert(ended.id.to_string()) && !was_elsewhere {
+                    self.toasts.announce(ended.sentence);
+                }
+            }
+        });
+        list::arrange();
+    }
+}
+
+/// What of the page need not be sent.
+fn have(page: &Element) -> String {
+    let hashes: Vec<String> = find_all(page, "[data-h]").iter().filter_map(|part| part.get_attribute("data-h")).collect();
+    hashes.join(",")
+}
