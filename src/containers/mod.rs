@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod model;
+pub mod query;
 pub mod view;
 
 cfg_if::cfg_if! {
@@ -14,5 +15,6 @@ cfg_if::cfg_if! {
         pub mod page;
         pub mod service;
         pub mod store;
+        pub mod tags;
     }
 }

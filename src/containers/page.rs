@@ -226,7 +226,7 @@ fn Facts(row: ContainerRow, now: i64) -> impl IntoView {
         <span>"Node " <span class="text-ink-2">{row.node.to_string()}</span> {(!row.node_online).then_some(" · does not answer")}</span>
         {row.usage.map(|usage| view! { <span>"Up " <span class="text-ink-2">{format::duration(now - usage.started_at)}</span></span> })}
         {lock}
-        <span class="flex gap-1">{row.tags.into_iter().map(|text| view! { <Tag text /> }).collect_view()}</span>
+        <span class="flex gap-1">{row.tags.into_iter().map(|tag| view! { <Tag text=tag.name /> }).collect_view()}</span>
     }
 }
 

@@ -451,7 +451,7 @@ fn Row(page: Page, id: ContainerId) -> impl IntoView {
             <td class="num c-id text-ink-2">{of(|s| s.row.vmid.to_string())}</td>
             <td class="c-node text-ink-2">{of(|s| s.row.node.to_string())}</td>
             <td class="c-tags">
-                <span class="flex gap-1">{move || tags.get().into_iter().map(|text| view! { <Tag text /> }).collect_view()}</span>
+                <span class="flex gap-1">{move || tags.get().into_iter().map(|tag| view! { <Tag text=tag.name /> }).collect_view()}</span>
             </td>
             <td class="c-cpu"><Cpu usage /></td>
             <td class="c-mem"><Memory usage /></td>
