@@ -3,7 +3,7 @@
 
 use crate::{
     auth::view::Account,
-    pages::{model::RenderedPage, service::is_list},
+    pages::service::{Answer, is_list},
     paths,
     preferences::{
         model::{THEME_COOKIE, Theme},
@@ -40,7 +40,8 @@ impl Browser {
 }
 
 /// The document of a page for who is signed in.
-pub fn document(context: &Context, browser: &Browser, address: &str, status: u16, page: RenderedPage) -> Response {
+pub fn document(context: &Context, browser: &Browser, address: &str, answered: Answer) -> Response {
+    let Answer { page, status } = answered;
     let assets = context.state.assets();
     let (script, wasm) = (assets.path("berth.js"), assets.path("berth.wasm"));
     // asked for at once, by a script: without JavaScript nobody loads it
@@ -61,6 +62,7 @@ pub fn document(context: &Context, browser: &Browser, address: &str, status: u16
     let (user, cluster) = (context.user.to_string(), context.cluster.name.to_string());
     let title = page.title.clone();
     let current = is_list(address).then_some("page");
+    let ended = page.ended.iter().map(|ended| ended.id.as_str()).collect::<Vec<_>>().join(" ");
     let theme = browser.theme;
     let body = move || {
         view! {
@@ -86,12 +88,13 @@ pub fn document(context: &Context, browser: &Browser, address: &str, status: u16
                     <Tab />
                     <div
                         id="page"
-                        inner_html=page.html
                         data-under-way=page.is_under_way.then_some("")
-                        data-ended=page.ended.iter().map(|ended| ended.id.as_str()).collect::<Vec<_>>().join(" ")
+                        data-ended=ended
+                        inner_html=page.html
                     ></div>
                 </main>
             </div>
+            <div class="pop mn" id="row-menu" popover="auto" role="group"></div>
             <div class="pop mn nav" id="account" popover="auto" role="group" aria-label="Account">
                 <ThemeSwitch theme />
                 <Account user cluster />
@@ -116,11 +119,16 @@ pub fn plain_document<P: FnOnce() -> AnyView>(state: &AppState, browser: &Browse
         view! {
             <script nonce=nonce.to_owned() inner_html=SCRIPT></script>
             <link rel="prefetch" href=program />
-            <link rel="prefetch" href=wasm as="fetch" crossorigin="anonymous" />
+            {leptos::html::link().rel("prefetch").href(wasm).r#as("fetch").crossorigin("anonymous")}
         }
         .into_any()
     };
     answer(state, browser, Shell { title: title.to_owned(), ready: Some(""), status: 200 }, scripts, page)
+}
+
+/// A text as an element's content.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 struct Shell {
@@ -140,7 +148,7 @@ where
         Err(error) => return crate::server::web::plain(&crate::server::Error::from(error).into()),
     };
     let assets = state.assets();
-    let title = if shell.title.is_empty() { "Berth".to_owned() } else { format!("{} · Berth", shell.title) };
+    let title = escaped(&if shell.title.is_empty() { "Berth".to_owned() } else { format!("{} · Berth", shell.title) });
     let owner = Owner::new();
     let html = owner.with(|| {
         view! {
@@ -150,7 +158,7 @@ where
                     <meta charset="utf-8" />
                     <meta name="viewport" content="width=device-width, initial-scale=1" />
                     <meta name="color-scheme" content="light dark" />
-                    <title>{title}</title>
+                    <title inner_html=title></title>
                     <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
                     <link rel="stylesheet" href=assets.path("berth.css").to_owned() />
                     {scripts(&nonce)}

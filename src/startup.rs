@@ -2,8 +2,13 @@
 
 use crate::proxmox::client::ConnectionError;
 use crate::{
-    app::{plain_shell, shell},
-    auth::{page::SecondFactorPage, service::Realms},
+    app::{self, Browser},
+    auth::{
+        self,
+        page::SecondFactorPage,
+        service::Realms,
+        view::sign_in_page,
+    },
     containers::inventory::Inventory,
     error::AppError,
     operations::{
@@ -12,12 +17,14 @@ use crate::{
         recovery,
         service::Operations,
     },
+    pages::service::{Asked, render},
     paths,
     server::{
         AppState, Visitor,
         assets::{AssetError, Assets},
         config::{ClusterConfig, Config},
         db::{Db, OpenError},
+        handle::handle_for,
         live::{keep_reading, stream},
         secrets::{Sealer, SecretError},
         session::{IDLE, Sessions},
@@ -29,7 +36,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{Extensions, StatusCode, header},
+    http::{Extensions, Method, StatusCode, header, request::Parts},
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -203,6 +210,7 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
                 .layer(identified.clone()),
         );
     let pages = Router::new()
+        .route(paths::login(), get(sign_in))
         .route(paths::second_factor(), get(second_factor))
         .fallback(page)
         .layer(ServiceBuilder::new().layer(compression()).layer(identified));
@@ -239,30 +247,56 @@ async fn server_function(State(state): State<AppState>, request: Request) -> Res
 /// Every page is rendered whole before its first byte: its status, its redirect and its rows are true, with or without JavaScript. What
 /// it waits for is bounded by its slices.
 async fn page(State(state): State<AppState>, request: Request<Body>) -> Response {
-    if !matches!(*request.method(), axum::http::Method::GET | axum::http::Method::HEAD) {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
-    let context = state.clone();
-    let render = leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), move || shell(&state));
-    render(request).await
+    let (parts, _) = request.into_parts();
+    let browser = Browser::of(&parts.headers);
+    let address = address_of(&parts);
+    let visitor = Visitor::of(state, &parts);
+    let answered = handle_for(visitor, "page", async |context| {
+        let refused = browser.flash.as_ref().map(|flash| flash.error.clone());
+        let answer = render(&context, Asked { address, have: "", refused }).await?;
+        Ok(app::document(&context, &browser, address, answer))
+    });
+    match answered.await {
+        Ok(document) => document,
+        Err(AppError::SignedOut) => web::see_other(&paths::login_then(address)),
+        Err(error) => web::plain(&error),
+    }
+}
+
+/// The path of a request with its query.
+fn address_of(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or(paths::home(), |address| address.as_str())
+}
+
+/// The page that signs in.
+async fn sign_in(State(state): State<AppState>, request: Request<Body>) -> Response {
+    let (parts, _) = request.into_parts();
+    let browser = Browser::of(&parts.headers);
+    let query: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query().unwrap_or_default()).unwrap_or_default();
+    let asked = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let visitor = match Visitor::of(state.clone(), &parts) {
+        Ok(visitor) => visitor,
+        Err(error) => return web::plain(&error.into()),
+    };
+    let form = auth::service::get_sign_in_form(&visitor, asked("cluster")).await.map_err(AppError::from);
+    let (next, flash, theme) = (asked("next").unwrap_or_default(), browser.flash.clone(), browser.theme);
+    app::plain_document(&state, &browser, "Sign in", || sign_in_page(form, next, flash, theme))
 }
 
 /// The page that asks for a second factor. Who has not begun to sign in, or too long ago, is back at the password.
 async fn second_factor(State(state): State<AppState>, session: Session, request: Request<Body>) -> Response {
+    let (parts, _) = request.into_parts();
+    let browser = Browser::of(&parts.headers);
     let visitor = Visitor { state: state.clone(), session, signed_in: None, source: None };
-    match SecondFactorPage::of(&visitor, request.uri().query().unwrap_or_default()).await {
+    match SecondFactorPage::of(&visitor, parts.uri.query().unwrap_or_default()).await {
         Ok(Some(page)) => {
-            let context = state.clone();
-            let page = move || {
-                let page = page.clone();
-                plain_shell(&state, move || page.view())
-            };
-            leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), page)(request).await
+            let (error, theme) = (browser.flash.clone().map(|flash| flash.error), browser.theme);
+            app::plain_document(&state, &browser, "Second factor", || page.view(error, theme))
         }
-        Ok(None) => {
-            let here = request.uri().path_and_query().map_or(paths::login(), |here| here.as_str());
-            web::with_flash(&state, &paths::login_again(here), AppError::SignInExpired, Vec::new())
-        }
+        Ok(None) => web::with_flash(&state, &paths::login_again(address_of(&parts)), AppError::SignInExpired, Vec::new()),
         Err(error) => web::plain(&error.into()),
     }
 }

@@ -200,8 +200,9 @@ pub fn Account(
     /// Where.
     cluster: String,
 ) -> impl IntoView {
+    let both = format!("{user} on {cluster}");
     view! {
-        <p class="account" title=format!("{user} on {cluster}")>
+        <p class="account" title=both>
             <Icon name="circle-user" />
             <span class="truncate">{user}</span>
             <span class="n">{cluster}</span>

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod model;
+pub mod query;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
@@ -13,6 +14,7 @@ cfg_if::cfg_if! {
         pub mod page;
         pub mod service;
         pub mod store;
+        pub mod tags;
         pub mod view;
     }
 }

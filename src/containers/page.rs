@@ -226,7 +226,7 @@ fn Facts(row: ContainerRow, now: i64) -> impl IntoView {
         <span>"Node " <span class="text-ink-2">{row.node.to_string()}</span> {(!row.node_online).then_some(" · does not answer")}</span>
         {row.usage.map(|usage| view! { <span>"Up " <span class="text-ink-2">{format::duration(now - usage.started_at)}</span></span> })}
         {lock}
-        <span class="flex gap-1">{row.tags.into_iter().map(|text| view! { <Tag text /> }).collect_view()}</span>
+        <span class="flex gap-1">{row.tags.into_iter().map(|tag| view! { <Tag text=tag.name colour=tag.colour.to_string() /> }).collect_view()}</span>
     }
 }
 
@@ -303,13 +303,14 @@ pub async fn menu(context: &Context, id: &ContainerId) -> Result<RenderedPage, E
         let refused = Verb::ALL.map(|verb| (verb, refusal(verb, &row, running.as_ref(), now)));
         let why = move |verb| refused.iter().find(|(other, _)| *other == verb).and_then(|(_, why)| why.clone());
         let name = row.name.clone();
+        let title = format!("Actions for {name}");
         view! {
             <Crumbs steps=vec![(name.clone(), Some(container)), ("Actions".to_owned(), None)] />
-            <h1 class="text-xl px-page pb-3 max-[860px]:pt-3">{format!("Actions for {name}")}</h1>
+            <h1 class="text-xl px-page pb-3 max-[860px]:pt-3">{title.clone()}</h1>
             <form id="menu-verbs" method="post" action=Verb::Start.action() data-name=name.clone()>
                 <input type="hidden" name="id" value=id.to_string() />
             </form>
-            <div class="mn mn-page" id="menu-items" role="group" aria-label=format!("Actions for {name}")>
+            <div class="mn mn-page" id="menu-items" role="group" aria-label=title>
                 <MenuItems id name form="menu-verbs" refusal=why />
             </div>
         }

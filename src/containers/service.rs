@@ -3,8 +3,10 @@
 use super::{
     identity,
     inventory::{Inventory, Viewer},
-    model::{ContainerList, ContainerRow, NodeRow, Status, Usage, percent},
-    store::{self, SeenRow},
+    model::{ClusterRow, ContainerList, ContainerRow, NodeRow, Reach, Status, Usage, Window, percent},
+    query::Query,
+    store::{self, KnownRow, SeenRow},
+    tags,
 };
 use crate::{
     auth,
@@ -14,7 +16,7 @@ use crate::{
         self, Cause, Client,
         client::TaskFilter,
         error::{Thing, missing_configuration},
-        ids::{NodeName, Upid, Vmid},
+        ids::{ClusterName, NodeName, Upid, Vmid},
         wire::{ClusterResources, Permissions, Resource, RunState},
     },
     server::{Context, Error},
@@ -53,6 +55,32 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
     Ok(ContainerList { operations, now, trouble, ..known })
 }
 
+/// A part of the user's list, as `query` sorts it: `count` rows from the place `from` on.
+pub async fn window(context: &Context, query: &Query, from: usize, count: usize) -> Result<Window, Error> {
+    let list = list_containers(context).await?;
+    let order = query.order(&list.rows);
+    let rows: Vec<ContainerRow> = order.iter().skip(from).take(count).map(|place| list.rows[*place as usize].clone()).collect();
+    let cluster = ClusterRow {
+        name: context.cluster.name.clone(),
+        reach: Reach::of(list.trouble.as_ref()),
+        since: None,
+        may_audit: !list.rows.is_empty(),
+    };
+    let counts = query.count(&list.rows);
+    Ok(Window {
+        rows,
+        from,
+        total: order.len(),
+        counts,
+        operations: list.operations,
+        nodes: list.nodes,
+        cluster,
+        as_of: list.as_of,
+        now: list.now,
+        trouble: list.trouble,
+    })
+}
+
 /// Asks Proxmox for everything that the list shows, in two calls.
 async fn fetch(context: Context) -> Result<ContainerList, Error> {
     let client = auth::service::create_proxmox_client_from_session(&context).await?;
@@ -64,7 +92,7 @@ async fn look(context: &Context, client: &Client) -> Result<ContainerList, Error
     let answers = operations::service::probe(context).around(StepKind::List, None, ask).await;
     let (resources, permissions) = answers.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
     let ids = reconcile(context, &resources).await?;
-    Ok(container_list(&resources, &permissions, &ids, now()))
+    Ok(container_list(&context.cluster.name, &resources, &permissions, &ids, now()))
 }
 
 /// Asks Proxmox once more and keeps the answer as the user's last good list, so that our rows follow at once.
@@ -76,12 +104,12 @@ pub async fn look_again(context: &Context, client: &Client) -> Result<(), Error>
 
 /// Brings our rows in line with what a user sees: what is new gets a row, what has changed follows, and what is not in the list is left as
 /// it is, because it may only be invisible to this user.
-async fn reconcile(context: &Context, resources: &[Resource]) -> Result<HashMap<Vmid, ContainerId>, Error> {
+async fn reconcile(context: &Context, resources: &[Resource]) -> Result<HashMap<Vmid, KnownRow>, Error> {
     let of_kind = |kind: &'static str| resources.iter().filter(move |r| r.kind == kind);
     let online: Vec<NodeName> = of_kind("node").filter(|r| r.status == Some(RunState::Online)).filter_map(|r| r.node.clone()).collect();
     let seen = of_kind("lxc").filter_map(|resource| {
         let (vmid, node) = (resource.vmid?, resource.node.clone()?);
-        Some(SeenRow { vmid, node, hostname: name_of(resource, vmid), status: status_of(resource.status.as_ref()) })
+        Some(SeenRow { vmid, node, hostname: resource.name.clone(), status: status_of(resource.status.as_ref()) })
     });
     let seen: Vec<SeenRow> = seen.collect();
     let follow = store::upsert_seen(context.state.db(), &context.cluster.name, &online, &seen);
@@ -89,14 +117,17 @@ async fn reconcile(context: &Context, resources: &[Resource]) -> Result<HashMap<
     known.map_err(|e| Error::Db("bring the containers' rows up to date", e))
 }
 
-fn name_of(resource: &Resource, vmid: Vmid) -> String {
-    resource.name.clone().unwrap_or_else(|| format!("CT {vmid}"))
-}
-
-fn container_list(resources: &[Resource], permissions: &Permissions, ids: &HashMap<Vmid, ContainerId>, now: i64) -> ContainerList {
+fn container_list(
+    cluster: &ClusterName,
+    resources: &[Resource],
+    permissions: &Permissions,
+    known: &HashMap<Vmid, KnownRow>,
+    now: i64,
+) -> ContainerList {
     let offline: BTreeSet<&NodeName> =
         resources.iter().filter(|r| r.kind == "node" && r.status != Some(RunState::Online)).filter_map(|r| r.node.as_ref()).collect();
-    let rows = resources.iter().filter(|r| r.kind == "lxc").filter_map(|r| container_row(r, &offline, permissions, ids, now)).collect();
+    let rows =
+        resources.iter().filter(|r| r.kind == "lxc").filter_map(|r| container_row(cluster, r, &offline, permissions, known, now)).collect();
     let nodes = resources.iter().filter(|r| r.kind == "node").filter_map(node_row).collect();
     let mut list = ContainerList { rows, nodes, operations: vec![], as_of: Some(now), now, trouble: None };
     list.sort();
@@ -104,13 +135,15 @@ fn container_list(resources: &[Resource], permissions: &Permissions, ids: &HashM
 }
 
 fn container_row(
+    cluster: &ClusterName,
     resource: &Resource,
     offline: &BTreeSet<&NodeName>,
     permissions: &Permissions,
-    ids: &HashMap<Vmid, ContainerId>,
+    known: &HashMap<Vmid, KnownRow>,
     now: i64,
 ) -> Option<ContainerRow> {
     let (vmid, node) = (resource.vmid?, resource.node.clone()?);
+    let known = known.get(&vmid)?;
     let status = status_of(resource.status.as_ref());
     let usage = || {
         Some(Usage {
@@ -121,15 +154,25 @@ fn container_row(
         })
     };
     Some(ContainerRow {
-        id: ids.get(&vmid)?.clone(),
+        id: known.id.clone(),
+        cluster: cluster.clone(),
         vmid,
-        name: name_of(resource, vmid),
+        name: resource.name.clone().unwrap_or_else(|| known.hostname.clone()),
         node_online: !offline.contains(&node),
         node,
         status,
+        lifecycle: known.lifecycle,
         lock: resource.lock.as_deref().map(Lock::of),
         template: resource.template,
-        tags: resource.tags.clone(),
+        template_name: known.template_name.clone(),
+        tags: resource.tags.iter().map(|name| tags::coloured(name, None)).collect(),
+        cores: resource.maxcpu,
+        last_seen: None,
+        task: None,
+        addresses: vec![],
+        history: vec![],
+        services: vec![],
+        last_event: None,
         usage: if status == Status::Running { usage() } else { None },
         may_power: holds(permissions, &format!("/vms/{vmid}"), "VM.PowerMgmt"),
         may_delete: holds(permissions, &format!("/vms/{vmid}"), "VM.Allocate"),
@@ -141,6 +184,7 @@ fn node_row(resource: &Resource) -> Option<NodeRow> {
     Some(NodeRow {
         name: resource.node.clone()?,
         online: resource.status == Some(RunState::Online),
+        away_since: None,
         cpu_percent: resource.cpu.map(fraction_percent),
         memory_percent: of(resource.mem, resource.maxmem),
         disk_percent: of(resource.disk, resource.maxdisk),
@@ -206,7 +250,7 @@ pub async fn maker_of(client: &Client, node: &NodeName, vmid: Vmid) -> Result<Op
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::model::Lifecycle, *};
     use serde_json::json;
 
     fn permissions(value: serde_json::Value) -> Permissions {
@@ -238,10 +282,22 @@ mod tests {
             {"type": "lxc", "vmid": 101, "node": "pve1", "status": "running", "name": "web", "cpu": 0.125, "maxcpu": 2, "mem": 512, "maxmem": 1024, "uptime": 60}
         ]))
         .unwrap();
-        let ids = [101, 103].map(|n| (Vmid::try_from(n).unwrap(), ContainerId::fresh())).into();
-        let list = container_list(&resources, &permissions(json!({"/vms/101": {"VM.PowerMgmt": 1}})), &ids, 1000);
+        let known = |n: u32| KnownRow {
+            id: ContainerId::fresh(),
+            vmid: n.try_into().unwrap(),
+            node: "pve2".parse().unwrap(),
+            hostname: format!("old{n}"),
+            lifecycle: Lifecycle::Ready,
+            template_name: None,
+            is_recognised: true,
+            status: Status::Running,
+            status_at: 1,
+        };
+        let known = [101, 103].map(|n| (Vmid::try_from(n).unwrap(), known(n))).into();
+        let cluster = "homelab".parse().unwrap();
+        let list = container_list(&cluster, &resources, &permissions(json!({"/vms/101": {"VM.PowerMgmt": 1}})), &known, 1000);
         let names: Vec<_> = list.rows.iter().map(|r| (r.name.as_str(), r.node_online, r.may_power)).collect();
-        assert_eq!(names, [("CT 103", false, false), ("web", true, true)]);
+        assert_eq!(names, [("old103", false, false), ("web", true, true)]);
         assert_eq!(list.rows[1].usage, Some(Usage { cpu_percent: 13, memory: 512, memory_limit: 1024, started_at: 940 }));
         assert_eq!(list.nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>(), ["pve2", "pve1"]);
         assert_eq!((list.nodes[1].cpu_percent, list.nodes[1].memory_percent, list.nodes[1].disk_percent), (Some(25), Some(25), None));

@@ -130,10 +130,33 @@ pub struct SeenRow {
     pub vmid: Vmid,
     /// Where it lives.
     pub node: NodeName,
-    /// Its host name.
-    pub hostname: String,
+    /// Its host name; none where the list does not say it.
+    pub hostname: Option<String>,
     /// Whether it runs.
     pub status: Status,
+}
+
+/// What we know of a container that Proxmox lists.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct KnownRow {
+    /// Which.
+    pub id: ContainerId,
+    /// Its number.
+    pub vmid: Vmid,
+    /// Where it lives.
+    pub node: NodeName,
+    /// Its host name.
+    pub hostname: String,
+    /// How far our own work on it is.
+    pub lifecycle: Lifecycle,
+    /// What it was made from.
+    pub template_name: Option<String>,
+    /// Whether anybody has read what to know it by.
+    pub is_recognised: bool,
+    /// What it did when we last knew.
+    pub status: Status,
+    /// When that was, in epoch milliseconds.
+    pub status_at: i64,
 }
 
 /// What becomes of a container's row at the end of an operation.
@@ -327,19 +350,8 @@ async fn insert_node(tx: &mut Tx, cluster: &ClusterName, node: &NodeName) -> sql
     within!(tx, |connection| sqlx::query(sql).bind(new_id()).bind(cluster).bind(node).execute(connection).await.map(|_| ()))
 }
 
-/// What we know of a container that Proxmox lists.
-#[derive(sqlx::FromRow)]
-struct KnownRow {
-    id: ContainerId,
-    vmid: Vmid,
-    node: NodeName,
-    hostname: String,
-    status: Status,
-    status_at: i64,
-}
-
 /// Brings our rows in line with a list that Proxmox gave some user: unknown containers and nodes get a row, what has moved, got another
-/// name or another status follows. Answers with the row of each that nobody has deleted meanwhile. For every new list; where nothing has
+/// name or another status follows. Answers with the row, as it was before, of each that nobody has deleted meanwhile. For every new list; where nothing has
 /// changed, nothing is written.
 ///
 /// What is not in the list is not touched: it may only be invisible to this user. A status that was written less than [`EXACT_FOR`] ago
@@ -349,7 +361,7 @@ pub async fn upsert_seen(
     cluster: &ClusterName,
     nodes_online: &[NodeName],
     seen: &[SeenRow],
-) -> sqlx::Result<HashMap<Vmid, ContainerId>> {
+) -> sqlx::Result<HashMap<Vmid, KnownRow>> {
     let now = db.now_ms().await?;
     upsert_nodes(db, cluster, nodes_online, seen, now).await?;
     let known = list_known(db, cluster, seen).await?;
@@ -361,7 +373,8 @@ pub async fn upsert_seen(
             Some(known) => {
                 let fresh = now - known.status_at < millis(EXACT_FOR);
                 let status = if fresh { known.status } else { row.status };
-                if (&known.node, &known.hostname, known.status) != (&row.node, &row.hostname, status) {
+                let is_named = row.hostname.as_ref().is_none_or(|hostname| *hostname == known.hostname);
+                if !is_named || (&known.node, known.status) != (&row.node, status) {
                     changed.push((known, row, status));
                 }
             }
@@ -369,17 +382,18 @@ pub async fn upsert_seen(
     }
     update_changed(db, cluster, changed).await?;
     if new.is_empty() {
-        return Ok(known.into_iter().map(|(vmid, known)| (vmid, known.id)).collect());
+        return Ok(known);
     }
     insert_new(db, cluster, new).await?;
     // once more, because another list may have been faster with some of them
-    let known = list_known(db, cluster, seen).await?;
-    Ok(known.into_iter().map(|(vmid, known)| (vmid, known.id)).collect())
+    list_known(db, cluster, seen).await
 }
 
 async fn list_known(db: &Db, cluster: &ClusterName, seen: &[SeenRow]) -> sqlx::Result<HashMap<Vmid, KnownRow>> {
     let sql = db.pick(listed!(
-        "SELECT c.id, c.vmid, n.name AS node, c.hostname, c.status, c.status_at FROM containers c JOIN nodes n ON n.id = c.node_id
+        "SELECT c.id, c.vmid, n.name AS node, c.hostname, c.lifecycle, t.name AS template_name, c.fingerprint IS NOT NULL AS is_recognised,
+             c.status, c.status_at
+         FROM containers c JOIN nodes n ON n.id = c.node_id LEFT JOIN templates t ON t.id = c.template_id
          WHERE c.cluster = $1 AND c.gone_at IS NULL AND c.vmid",
         "$2" as bigint,
         ""
@@ -419,8 +433,8 @@ async fn update_changed(db: &Db, cluster: &ClusterName, mut changed: Vec<(&Known
     }
     // An exact read that was written in between stays.
     let sql = "UPDATE containers
-               SET node_id = (SELECT n.id FROM nodes n WHERE n.cluster = $2 AND n.name = $3), hostname = $4,
-                   status = $5, status_at = CASE status WHEN $5 THEN status_at ELSE (SELECT now_ms FROM clock) END,
+               SET node_id = (SELECT n.id FROM nodes n WHERE n.cluster = $2 AND n.name = $3),
+                   hostname = COALESCE($4, hostname), status = $5, status_at = CASE status WHEN $5 THEN status_at ELSE (SELECT now_ms FROM clock) END,
                    updated_at = (SELECT now_ms FROM clock)
                WHERE id = $1 AND status_at = $6";
     // in one order, so that two lists do not wait for each other
@@ -457,7 +471,7 @@ async fn insert_new(db: &Db, cluster: &ClusterName, mut new: Vec<&SeenRow>) -> s
                     .push_bind(cluster)
                     .push_bind(row.vmid)
                     .push_bind(nodes.get(&row.node))
-                    .push_bind(&row.hostname)
+                    .push_bind(row.hostname.clone().unwrap_or_else(|| format!("CT {}", row.vmid)))
                     .push_bind(Lifecycle::Ready)
                     .push_bind(row.status)
                     .push_bind(now)

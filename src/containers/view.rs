@@ -26,8 +26,8 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Rows on a page.
-const PER_PAGE: usize = 50;
+/// Rows on a page: with them it has less than 150 kB.
+const PER_PAGE: usize = 40;
 /// Rows that are sent at once at the most, on paper too.
 const MOST: usize = 1000;
 /// How many nodes are shown where there are more than fit.
@@ -51,12 +51,13 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
     let ended = ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone() }).collect();
     let page = rendered("Containers".to_owned(), is_under_way, || {
         let list = List { query: &query, window: &window, parts: &parts };
+        let (freshness, trouble, content) = (list.freshness().into_any(), list.trouble(), list.content());
         view! {
-            <PageHead title="Containers">{list.freshness()}</PageHead>
+            <PageHead title="Containers">{freshness}</PageHead>
             {refused.map(|error| view! { <div class="px-page pb-3 max-[860px]:pt-3"><ErrorNote error /></div> })}
             {asked_for.map(outcome)}
-            {list.trouble()}
-            {list.content()}
+            {trouble}
+            {content}
         }
     });
     // without JavaScript only who follows an operation looks again by themselves
@@ -367,7 +368,7 @@ impl List<'_> {
     fn table(&self) -> impl IntoView + use<> {
         let Window { rows, from, total, .. } = self.window;
         let rows: String = rows.iter().map(|row| self.row(row)).collect();
-        let room = |id: &'static str| view! { <tbody id=id class="room" aria-hidden="true"><tr><td colspan="15"></td></tr></tbody> };
+        let room = |id: &'static str| view! { <tbody id=id class="room" aria-hidden="true"><tr><td></td></tr></tbody> };
         view! {
             <form id="verbs" method="post" action=Verb::Start.action()></form>
             <table class="ct" aria-rowcount=total.to_string()>
@@ -514,7 +515,7 @@ impl Shown<'_> {
         });
         let where_ = format!("{} · {} · ", row.vmid, row.node);
         view! {
-            <tr class:away=self.is_away() data-row=row.id.to_string()>
+            <tr class=self.is_away().then_some("away")>
                 <td class="c-name">
                     <span class="flex items-center gap-2.5 min-w-0">
                         <svg class=format!("g g-{}", self.glyph()) aria-hidden="true" data-glyph>
@@ -642,7 +643,6 @@ impl Shown<'_> {
                     formaction=verb.action()
                     name="id"
                     value=row.id.to_string()
-                    data-name=row.name.clone()
                     aria-label=format!("{} {}", verb.label(), row.name)
                     aria-disabled=refused.is_some().then_some("true")
                     title=refused
@@ -721,6 +721,7 @@ where
     };
     let stop = refusal(Verb::Stop);
     let delete = refusal(Verb::Delete);
+    let may_not_delete = delete.is_some().to_string();
     view! {
         {item(Verb::Start, "Start", "")}
         {item(Verb::Shutdown, "Shut down", "")}
@@ -747,7 +748,7 @@ where
             </div>
         </details>
         // where it is not allowed, the page says so too
-        <a class="mi" href=paths::delete(&id) aria-disabled=delete.is_some().to_string()>
+        <a class="mi" href=paths::delete(&id) aria-disabled=may_not_delete>
             <Icon name="trash-2" />
             <span>"Delete…"</span>
             <span class="why">{delete}</span>

@@ -15,11 +15,18 @@ use time::{OffsetDateTime, macros::format_description};
 
 /// Makes a page out of its view.
 pub fn rendered<V: IntoView>(title: String, is_under_way: bool, view: impl FnOnce() -> V) -> RenderedPage {
+    let html = html(|| (is_under_way.then(|| view! { <Refresh /> }), view()));
+    RenderedPage { title, html, is_under_way, ended: Vec::new() }
+}
+
+/// A view as HTML, without the marks by which a program would find its places in it: nothing of it is hydrated.
+fn html<V: IntoView>(view: impl FnOnce() -> V) -> String {
     // what its components keep goes with them
     let owner = Owner::new();
-    let html = owner.with(|| (is_under_way.then(|| view! { <Refresh /> }), view()).to_html());
+    let html = owner.with(|| view().to_html());
     owner.cleanup();
-    RenderedPage { title, html, is_under_way, ended: Vec::new() }
+    // in a text or an attribute it would be escaped
+    html.replace("<!>", "").replace(" class=\"\"", "")
 }
 
 /// Where there is no JavaScript, the page asks for itself again until the operation that it was led to has ended.
@@ -43,9 +50,7 @@ impl<'a> Parts<'a> {
 
     /// A part as HTML. `view` has to be one element of this name without an id.
     pub fn keyed<V: IntoView>(&self, name: &str, id: &str, view: impl FnOnce() -> V) -> String {
-        let owner = Owner::new();
-        let html = owner.with(|| view().to_html());
-        owner.cleanup();
+        let html = html(view);
         let mut hasher = DefaultHasher::new();
         (id, &html).hash(&mut hasher);
         let hash = format!("{:012x}", hasher.finish() >> 16);

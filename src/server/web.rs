@@ -225,7 +225,8 @@ pub fn with_flash(state: &AppState, to: &str, error: AppError, fields: Vec<(Stri
     response
 }
 
-fn see_other(to: &str) -> Response {
+/// Leads elsewhere.
+pub fn see_other(to: &str) -> Response {
     match HeaderValue::from_str(to) {
         Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
         Err(_) => (StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static("/"))]).into_response(),

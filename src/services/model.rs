@@ -41,3 +41,18 @@ pub enum ServiceStatus {
     /// It does not, and should.
     Error,
 }
+
+/// What a list says of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceLine {
+    /// What it is called.
+    pub name: String,
+    /// What runs it.
+    pub kind: ServiceKind,
+    /// Whether it runs.
+    pub status: ServiceStatus,
+    /// Where it listens, where it does.
+    pub port: Option<u16>,
+    /// Where its page is, by HTTP or HTTPS, where it has one.
+    pub web_url: Option<String>,
+}

@@ -1,6 +1,6 @@
 //! The SQL of services. Their credentials are sealed, and no query here reads them.
 
-use super::model::{ServiceId, ServiceKind, ServiceStatus};
+use super::model::{ServiceId, ServiceKind, ServiceLine, ServiceStatus};
 use crate::{
     operations::model::ContainerId,
     server::db::{Db, both, list, listed, text_columns, within},
@@ -29,6 +29,20 @@ pub struct ServiceRow {
     pub has_credentials: bool,
     /// When this row was last changed, in epoch milliseconds.
     pub updated_at: i64,
+}
+
+impl From<ServiceRow> for ServiceLine {
+    fn from(row: ServiceRow) -> Self {
+        // a link that a browser follows and does not run
+        let is_link = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        Self {
+            name: row.name,
+            kind: row.kind,
+            status: row.status,
+            port: row.port.and_then(|port| port.try_into().ok()),
+            web_url: row.web_url.filter(is_link),
+        }
+    }
 }
 
 /// What is new about a service. What is `None` stays as it is.

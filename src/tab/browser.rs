@@ -173,6 +173,15 @@ pub fn listen<E: FromWasmAbi + 'static>(target: &EventTarget, name: &str, hear: 
     hear.forget();
 }
 
+/// Where a form leads that only asks: fields without a value are left out.
+pub fn address_of(form: &HtmlFormElement) -> String {
+    let action = form.get_attribute("action").unwrap_or_default();
+    let asked = FormData::new_with_form(form).ok().and_then(|data| UrlSearchParams::new_with_str_sequence_sequence(&data).ok());
+    let query = asked.map(|asked| String::from(asked.to_string())).unwrap_or_default();
+    let query: Vec<&str> = query.split('&').filter(|pair| !pair.ends_with('=') || *pair == "desc=").collect();
+    if query.is_empty() { action } else { format!("{action}?{}", query.join("&")) }
+}
+
 /// An element by a selector of ours.
 pub fn find(selector: &str) -> Option<Element> {
     document().query_selector(selector).ok().flatten()

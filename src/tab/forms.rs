@@ -31,7 +31,11 @@ pub fn listen(place: Place, toasts: Toasts) {
         form.close_menu();
         form.mark(true);
         pending.update_value(|pending| pending.push(id.clone()));
-        let name = form.data("name");
+        let name = match form.data("name") {
+            // a row says it once
+            name if name.is_empty() => browser::find(&format!("#r-{id} .name")).and_then(|name| name.text_content()).unwrap_or_default(),
+            name => name,
+        };
         toasts.announce(format!("{name}: {}", verb.under_way()));
         shows(&id, verb);
         spawn_local(async move {
@@ -54,7 +58,7 @@ pub fn listen(place: Place, toasts: Toasts) {
 /// Shows in every place of a container that a verb is under way, until the server says more.
 fn shows(id: &str, verb: Verb) {
     let Some(body) = document().body() else { return };
-    for row in find_all(&body, &format!("[data-row='{id}']")) {
+    for row in find_all(&body, &format!("#r-{id}, [data-row='{id}']")) {
         // it is not what the server said any more
         set(&row, "data-h", None);
         for word in find_all(&row, "[data-word]") {

@@ -6,14 +6,18 @@
 
 use super::{
     browser::{self, around, find, find_all, focus, set},
+    menu, navigation,
     place::Place,
 };
-use leptos::prelude::{StoredValue, UpdateValue, WithValue, document, request_animation_frame, window};
+use leptos::prelude::{GetValue, StoredValue, UpdateValue, document, request_animation_frame, set_timeout, window};
+use std::time::Duration;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
 /// Rows that are kept above and below those on screen.
 const MARGIN: usize = 30;
+/// A search waits this long for the next letter.
+const WRITING: Duration = Duration::from_millis(150);
 /// A window that is asked for has this many rows at least.
 const LEAST: usize = 50;
 
@@ -35,7 +39,8 @@ pub fn listen(place: Place) {
     browser::listen(&window(), "scroll", scrolled);
     browser::listen(&window(), "resize", scrolled);
     browser::listen(&document(), "keydown", pressed);
-    browser::listen(&document(), "input", move |event: Event| searched(&event));
+    let turn = StoredValue::new(0);
+    browser::listen(&document(), "input", move |event: Event| searched(&event, turn));
     arrange();
 }
 
@@ -111,28 +116,22 @@ pub fn arrange() {
 }
 
 /// A search is done while it is written, and its address follows.
-fn searched(event: &Event) {
-    thread_local!(static WAITING: StoredValue<u32, leptos::prelude::LocalStorage> = StoredValue::new_local(0));
+fn searched(event: &Event, turn: StoredValue<u32>) {
     let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else { return };
     if !input.has_attribute("data-search") {
         return;
     }
-    let turn = WAITING.with(|waiting| {
-        waiting.try_update_value(|turn| {
-            *turn = turn.wrapping_add(1);
-            *turn
-        })
-    });
-    leptos::prelude::set_timeout(
+    turn.update_value(|turn| *turn = turn.wrapping_add(1));
+    let own = turn.get_value();
+    set_timeout(
         move || {
-            if WAITING.with(|waiting| waiting.try_with_value(|now| *now)) == turn
+            if turn.get_value() == own
                 && let Some(form) = input.form()
             {
-                // fails only where the form does not validate, and it has no rules
-                let _ = form.request_submit();
+                navigation::replace(&browser::address_of(&form));
             }
         },
-        std::time::Duration::from_millis(150),
+        WRITING,
     );
 }
 
@@ -156,11 +155,16 @@ fn pressed(event: KeyboardEvent) {
         "/" => find("[data-search]").map(|search| focus(&search)).is_some(),
         "ArrowDown" | "j" => step(1),
         "ArrowUp" | "k" => step(-1),
+        "." => row_with_focus().and_then(|row| find_all(&row, "[data-menu]").pop()).map(menu::open).is_some(),
         _ => false,
     };
     if is_done {
         event.prevent_default();
     }
+}
+
+fn row_with_focus() -> Option<Element> {
+    document().active_element()?.closest("#rows > tr").ok().flatten()
 }
 
 /// To the next row, or the one before: the focus is on its name, so that Enter opens it.

@@ -11,6 +11,8 @@ pub mod forms;
 #[cfg(feature = "hydrate")]
 pub mod list;
 #[cfg(feature = "hydrate")]
+pub mod menu;
+#[cfg(feature = "hydrate")]
 pub mod morph;
 #[cfg(feature = "hydrate")]
 pub mod navigation;
@@ -48,6 +50,7 @@ cfg_if::cfg_if! {
             let place = place::Place::begin(toasts, away);
             forms::listen(place, toasts);
             list::listen(place);
+            menu::listen();
             navigation::listen(place);
             browser::mark_ready();
         }

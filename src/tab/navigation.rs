@@ -45,9 +45,11 @@ pub fn listen(place: Place) {
             return;
         }
         let Some(address) = address_of(&event.destination().url()) else { return };
-        if Page::of(address.split('?').next().unwrap_or_default()).is_none() {
+        let path = address.split('?').next().unwrap_or_default();
+        if Page::of(path).is_none() {
             return;
         }
+        let is_view = browser::here().split('?').next() == Some(path);
         let handler = Closure::once_into_js(move || {
             JsValue::from(future_to_promise(async move {
                 place.go(address).await;
@@ -55,10 +57,31 @@ pub fn listen(place: Place) {
             }))
         });
         let options = Object::new();
-        // fails only for what is no object
-        let _ = Reflect::set(&options, &"handler".into(), &handler.unchecked_into::<Function>());
+        let set = |name: &str, value: &JsValue| {
+            // fails only for what is no object
+            let _ = Reflect::set(&options, &name.into(), value);
+        };
+        set("handler", &handler.unchecked_into::<Function>());
+        // another view of the same page: who writes in it goes on, and it begins at its top
+        if is_view && event.navigation_type() != "traverse" {
+            set("focusReset", &"manual".into());
+            set("scroll", &"manual".into());
+            leptos::prelude::window().scroll_to_with_x_and_y(0.0, 0.0);
+        }
         event.intercept(&options);
     });
+}
+
+/// To another view of this page, in the place of this one; false where the browser has to be asked in its own way.
+pub fn replace(address: &str) -> bool {
+    let navigate = || {
+        let navigation = property("navigation")?;
+        let navigate = Reflect::get(&navigation, &"navigate".into()).ok()?.dyn_into::<Function>().ok()?;
+        let options = Object::new();
+        Reflect::set(&options, &"history".into(), &"replace".into()).ok()?;
+        navigate.call2(&navigation, &address.into(), &options).ok()
+    };
+    navigate().is_some()
 }
 
 fn property(name: &str) -> Option<JsValue> {

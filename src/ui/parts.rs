@@ -4,7 +4,7 @@ use super::icons::Icon;
 use crate::error::AppError;
 use leptos::prelude::*;
 
-/// A figure in percent as a thin bar: quiet to 74 %, amber from 75, red from 90.
+/// A figure in percent (0 to 100 is what a meter has by itself) as a thin bar: quiet to 74 %, amber from 75, red from 90.
 #[component]
 pub fn Meter(
     /// 0 to 100; more is drawn as 100.
@@ -17,8 +17,6 @@ pub fn Meter(
             class=format!("m {}", level(percent))
             role="meter"
             aria-label=label
-            aria-valuemin="0"
-            aria-valuemax="100"
             aria-valuenow=percent.min(100).to_string()
         >
             <rect width=format!("{}%", percent.min(100)) height="100%" />

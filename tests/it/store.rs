@@ -59,7 +59,7 @@ fn alice() -> UserId {
 }
 
 fn seen(number: u32, on: &str, status: Status) -> SeenRow {
-    SeenRow { vmid: vmid(number), node: node(on), hostname: format!("ct{number}"), status }
+    SeenRow { vmid: vmid(number), node: node(on), hostname: Some(format!("ct{number}")), status }
 }
 
 fn upid(number: u32) -> Upid {
@@ -88,7 +88,7 @@ impl Store {
     /// A list of Proxmox's; gives the ids of its containers in its order.
     async fn see(&self, rows: &[SeenRow]) -> Vec<ContainerId> {
         let ids = upsert_seen(&self.db, &homelab(), &[node("pve1")], rows).await.unwrap();
-        rows.iter().map(|row| ids[&row.vmid].clone()).collect()
+        rows.iter().map(|row| ids[&row.vmid].id.clone()).collect()
     }
 
     async fn execute(&self, sql: &str) -> sqlx::Result<u64> {
@@ -333,7 +333,7 @@ async fn what_was_made_elsewhere_appears_and_what_moved_follows() {
     assert_eq!(find_living(&store.db, &homelab(), vmid(102)).await.unwrap().unwrap().id, ids[1]);
     assert_eq!(get_container_node(&store.db, &ids[1]).await.unwrap().unwrap().name, node("pve2"));
 
-    let moved = SeenRow { hostname: "renamed".into(), ..seen(101, "pve3", Status::Running) };
+    let moved = SeenRow { hostname: Some("renamed".into()), ..seen(101, "pve3", Status::Running) };
     assert_eq!(store.see(std::slice::from_ref(&moved)).await, ids[..1], "the same row");
     let row = get_container_by_id(&store.db, &ids[0]).await.unwrap().unwrap();
     assert_eq!((row.node.as_str(), row.hostname.as_str()), ("pve3", "renamed"));
@@ -804,7 +804,7 @@ async fn whatever_writes_at_once_never_waits_in_a_circle_and_the_counts_stay_rig
             store.execute("UPDATE containers SET status_at = 1 WHERE vmid = 105 AND gone_at IS NULL").await.unwrap();
             let ids = upsert_seen(&store.db, &homelab(), &[node(on)], &rows).await.unwrap();
             // another may have deleted it since
-            let Some(id) = ids.get(&vmid(number)).cloned() else { continue };
+            let Some(id) = ids.get(&vmid(number)).map(|known| known.id.clone()) else { continue };
             let holder = Holder::new_run();
             let row = operation(&id, number, Verb::Delete);
             if claim(&store.db, &row, &terms(&holder)).await.unwrap() == Claim::Taken {

@@ -306,7 +306,7 @@ impl Scale {
         let seen = |number: u32| SeenRow {
             vmid: vmid(number),
             node: "pve0".parse().unwrap(),
-            hostname: "renamed".into(),
+            hostname: Some("renamed".into()),
             status: Status::Running,
         };
         let rows: Vec<_> = (25..25 + WINDOW).chain([1_000_000]).map(seen).collect();
