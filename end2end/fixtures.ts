@@ -120,11 +120,19 @@ export function row(page: Page, name: string) {
   return page.getByRole('row').filter({ has: page.getByTitle(name, { exact: true }) })
 }
 
+/* Opens the menu of a row: without JavaScript it is a page. */
+export async function openMenu(page: Page, name: string) {
+  await row(page, name).getByRole('link', { name: `More for ${name}` }).click()
+  const menu = page.getByRole('group', { name: `Actions for ${name}` })
+  await expect(menu).toBeVisible()
+  return menu
+}
+
 /* Presses a verb in a row, in its menu, as a phone and a keyboard do too. */
 export async function choose(page: Page, name: string, verb: string) {
-  await row(page, name).getByRole('button', { name: `More for ${name}` }).click()
+  const menu = await openMenu(page, name)
   // a verb that is not allowed has its reason behind its name
-  await page.locator('[popover]:popover-open').getByRole('button', { name: new RegExp(`^${verb}(?!,)`) }).click({ force: true })
+  await menu.getByRole('button', { name: new RegExp(`^${verb}(?!,)`) }).click({ force: true })
 }
 
 /* What the authenticator app of twofactor@pve shows (RFC 6238), where the cluster's time is ours: with a speed of 1. */

@@ -1,6 +1,6 @@
 /* The five verbs as people use them: pressed, left, come back to, watched by others, and told in the history. */
 import type { Browser, Page } from '@playwright/test'
-import { choose, expect, hasJavaScript, row, test, type Berth } from './fixtures'
+import { choose, expect, hasJavaScript, openMenu, row, test, type Berth } from './fixtures'
 
 /* Another browser of another user who may see everything, watched like the first. */
 async function another(browser: Browser, berth: Berth): Promise<Page> {
@@ -29,9 +29,9 @@ test('start, restart, shut down and stop each bring web to where they should @bo
   await expect(web).toContainText('Stopped')
   await choose(page, 'web', 'Start')
   await expect(web).toContainText('Running')
-  await web.getByRole('button', { name: 'More for web' }).click()
-  await page.getByText('Stop…').locator('visible=true').click()
-  await page.getByRole('button', { name: 'Stop web' }).click()
+  const menu = await openMenu(page, 'web')
+  await menu.getByText('Stop…').click()
+  await menu.getByRole('button', { name: 'Stop web' }).click()
   await expect(web).toContainText('Stopped')
   const verbs = (await berth.cluster.writes()).map((write) => write.split('/').pop())
   expect(verbs).toEqual(['start', 'shutdown', 'start', 'shutdown', 'start', 'stop'])
@@ -40,8 +40,7 @@ test('start, restart, shut down and stop each bring web to where they should @bo
 test('a deletion wants the name, refuses a wrong one, and the container is gone afterwards @both', async ({ page, berth }) => {
   berth.expectStatus(422)
   await berth.signIn(page)
-  await row(page, 'web').getByRole('button', { name: 'More for web' }).click()
-  await page.locator('[popover]:popover-open').getByRole('link', { name: 'Delete…' }).click()
+  await (await openMenu(page, 'web')).getByRole('link', { name: 'Delete…' }).click()
   await expect(page.getByRole('heading', { name: 'Delete web?' })).toBeVisible()
   await berth.ready(page)
   await expect(page.locator('.losses')).toContainText(/Root disk, .* on /)
@@ -100,7 +99,7 @@ test('who comes second hears who is at it and since when', async ({ page, berth,
   await berth.signIn(page)
   const admin = await another(browser, berth)
   // the list that admin looks at stays as it was
-  await admin.route('**/api/list_containers*', (route) => route.abort())
+  await admin.route('**/api/get_page*', (route) => route.abort())
   berth.expectConsole(/ERR_FAILED/)
   await row(page, 'ignores-shutdown').getByRole('button', { name: 'Shut down ignores-shutdown', exact: true }).click()
   await expect(row(page, 'ignores-shutdown')).toContainText('alice@pve')

@@ -1,7 +1,7 @@
 /* Every page and state in light, dark and at phone width: an accessibility check, no sideways scrolling, and a picture in shots/. */
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
-import { choose, expect, row, test, type Berth } from './fixtures'
+import { choose, expect, openMenu, row, test, type Berth } from './fixtures'
 
 const views = [
   { theme: 'light', width: 1440, height: 900 },
@@ -76,18 +76,15 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     // the start that hangs ends with Proxmox's silence
     berth.expectStatus(502, 504)
     await berth.signIn(page)
-    await row(page, 'refuses-to-start').getByRole('button', { name: 'More for' }).click()
-    await page.locator('[popover]:popover-open').getByRole('button', { name: 'Start', exact: true }).click()
+    await choose(page, 'refuses-to-start', 'Start')
     await expect(page.locator('.toasts')).toContainText('failed')
     await berth.cluster.fault({ path_contains: 'status/start', action: { kind: 'hang' } })
-    await row(page, 'minecraft').getByRole('button', { name: 'More for' }).click()
-    await page.locator('[popover]:popover-open').getByRole('button', { name: 'Start', exact: true }).click()
+    await choose(page, 'minecraft', 'Start')
     await expect(row(page, 'minecraft')).toContainText('Starting…')
   },
   'containers-menu': async (page, berth) => {
     await berth.signIn(page)
-    await row(page, 'db').getByRole('button', { name: 'More for db' }).click()
-    await page.locator('[popover]:popover-open').getByText('Stop…').click()
+    await (await openMenu(page, 'db')).getByText('Stop…').click()
   },
   'containers-cluster-away': async (page, berth) => {
     await berth.signIn(page)

@@ -3,12 +3,7 @@
 use crate::proxmox::client::ConnectionError;
 use crate::{
     app::{self, Browser},
-    auth::{
-        self,
-        page::SecondFactorPage,
-        service::Realms,
-        view::sign_in_page,
-    },
+    auth::{self, page::SecondFactorPage, service::Realms, view::sign_in_page},
     containers::inventory::Inventory,
     error::AppError,
     operations::{

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     error::AppError,
     paths,
-    server::{Error, Visitor},
     preferences::model::Theme,
+    server::{Error, Visitor},
     ui::{icons::Glyph, parts::ErrorNote},
 };
 use axum::http::{HeaderValue, header};

@@ -439,7 +439,7 @@ fn Question(
                     aria-invalid=wrong.is_some().to_string()
                     aria-describedby="confirm-said"
                 />
-                <span class="err" id="confirm-said" role="alert">{wrong}</span>
+                <span class="err" id="confirm-said" role="alert" data-own>{wrong}</span>
             </div>
             <footer>
                 {why.clone().map(|why| view! { <span class="mr-auto text-xs text-ink-3" id="why">{why}</span> })}

@@ -25,6 +25,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
+use strum::IntoEnumIterator;
 
 /// Rows on a page: with them it has less than 150 kB.
 const PER_PAGE: usize = 40;
@@ -49,7 +50,8 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
     let is_under_way = window.operations.iter().any(|operation| operation.under_way.is_some());
     let ended = window.operations.iter().filter(|operation| operation.under_way.is_none());
     let ended = ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone() }).collect();
-    let page = rendered("Containers".to_owned(), is_under_way, || {
+    // without JavaScript only who follows an operation looks again by themselves
+    let page = rendered("Containers".to_owned(), false, || {
         let list = List { query: &query, window: &window, parts: &parts };
         let (freshness, trouble, content) = (list.freshness().into_any(), list.trouble(), list.content());
         view! {
@@ -60,8 +62,7 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
             {content}
         }
     });
-    // without JavaScript only who follows an operation looks again by themselves
-    Ok(RenderedPage { ended, ..page })
+    Ok(RenderedPage { ended, is_under_way, ..page })
 }
 
 /// A status in a word.
@@ -153,7 +154,8 @@ impl List<'_> {
     fn trouble(&self) -> impl IntoView + use<> {
         let Window { trouble, as_of, now, cluster, .. } = self.window;
         let error = trouble.clone()?;
-        let since = cluster.since.filter(|_| cluster.reach != Reach::Answers).map(|since| format!("For {}. ", format::duration(now - since)));
+        let since =
+            cluster.since.filter(|_| cluster.reach != Reach::Answers).map(|since| format!("For {}. ", format::duration(now - since)));
         let more = match as_of {
             Some(as_of) => format!("Shown is what it said {}.", format::ago(*as_of, *now)),
             None => "Nothing is known of its containers yet.".to_owned(),
@@ -231,7 +233,7 @@ impl List<'_> {
         let counts = self.window.counts;
         let chosen = match &self.query.terms.iter().filter(|term| term.field() == Some(Field::Status)).collect::<Vec<_>>()[..] {
             [] => Some(None),
-            [term] if !term.excludes() => term.value().parse::<Condition>().ok().map(Some),
+            [term] if !term.excludes() => Condition::iter().find(|condition| condition.to_string().starts_with(term.value())).map(Some),
             _ => None,
         };
         let figure = |condition: Option<Condition>, count: usize| {
@@ -333,7 +335,8 @@ impl List<'_> {
             (1, false) => "1 fits".to_owned(),
             (total, false) => format!("{} fit", format::count(total)),
         };
-        let sort = (self.query.sort != Sort::default()).then(|| view! { <input type="hidden" name="sort" value=self.query.sort.to_string() /> });
+        let sort =
+            (self.query.sort != Sort::default()).then(|| view! { <input type="hidden" name="sort" value=self.query.sort.to_string() /> });
         let descending = self.query.descending.then(|| view! { <input type="hidden" name="desc" value="" /> });
         let reset = (!self.query.terms.is_empty()).then(|| {
             view! { <a class="btn btn-ghost btn-sm" href=address(&Query { terms: Vec::new(), ..self.query.clone() }, 1)>"Show all"</a> }
@@ -415,7 +418,8 @@ impl List<'_> {
     fn pager(&self) -> impl IntoView + use<> {
         let Window { from, total, rows, .. } = self.window;
         let page = from / PER_PAGE + 1;
-        let link = |page: usize, rel: &'static str, text: &'static str| view! { <a class="btn" rel=rel href=address(self.query, page)>{text}</a> };
+        let link =
+            |page: usize, rel: &'static str, text: &'static str| view! { <a class="btn" rel=rel href=address(self.query, page)>{text}</a> };
         let previous = (*from > 0).then(|| link(page - 1, "prev", "Previous"));
         let next = (from + rows.len() < *total).then(|| link(page + 1, "next", "Next"));
         (previous.is_some() || next.is_some()).then(|| {
@@ -562,7 +566,8 @@ impl Shown<'_> {
     /// What there is to say beside the status: by whom something is under way, what failed, a lock, a node that is away.
     fn second_line(&self) -> impl IntoView + use<> {
         let line = |class, operation: &OperationLine| {
-            view! { <a class=class href=paths::operation(&operation.id) title=operation.why.clone()>{operation.line.clone()}</a> }.into_any()
+            view! { <a class=class href=paths::operation(&operation.id) title=operation.why.clone()>{operation.line.clone()}</a> }
+                .into_any()
         };
         Some(match (self.operation, &self.row.task, self.not_done(), self.row.lock) {
             (Some(operation), ..) if operation.under_way.is_some() => line("sub", operation),
@@ -627,7 +632,8 @@ impl Shown<'_> {
     fn last_event(&self) -> AnyView {
         let Some(event) = &self.row.last_event else { return nothing() };
         let text = title_of(event.kind, event.verb);
-        view! { <span class="block truncate" title=event.actor.to_string()>{text} " " <When at=event.at now=self.now * 1000 /></span> }.into_any()
+        view! { <span class="block truncate" title=event.actor.to_string()>{text} " " <When at=event.at now=self.now * 1000 /></span> }
+            .into_any()
     }
 
     /// The verbs of a row: real buttons of a real form, at the same place in every row, disabled with the reason. All the others are in
@@ -677,7 +683,10 @@ fn services(services: &[ServiceLine]) -> AnyView {
     let more = (services.len() > 1).then(|| view! { <span class="text-ink-3">{format!(" +{}", services.len() - 1)}</span> });
     let name = first.name.clone();
     let first = match first.web_url.clone() {
-        Some(url) => view! { <a class="a" href=url rel="noreferrer" target="_blank">{name} <Icon name="arrow-up-right" class="i-xs" /></a> }.into_any(),
+        Some(url) => {
+            view! { <a class="a" href=url rel="noreferrer" target="_blank">{name} <Icon name="arrow-up-right" class="i-xs" /></a> }
+                .into_any()
+        }
         None => view! { <span>{name}</span> }.into_any(),
     };
     view! { <span class="block truncate">{first} {more}</span> }.into_any()

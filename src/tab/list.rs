@@ -62,13 +62,7 @@ impl Part {
         let above = find("#above")?.get_bounding_client_rect().top();
         let index = |y: f64| ((y - above) / height).max(0.0) as usize;
         let bottom = window().inner_height().ok()?.as_f64()?;
-        Some(Self {
-            from,
-            count: find_all(&rows, "tr").len(),
-            total,
-            first: index(0.0).min(total),
-            last: (index(bottom) + 1).min(total),
-        })
+        Some(Self { from, count: find_all(&rows, "tr").len(), total, first: index(0.0).min(total), last: (index(bottom) + 1).min(total) })
     }
 
     fn wants_more(&self) -> bool {
@@ -142,6 +136,8 @@ fn pressed(event: KeyboardEvent) {
     }
     let is_writing = around(&event, "input:not([type=checkbox]), textarea, select").is_some();
     if is_writing && event.key() == "Escape" {
+        // it would empty a search
+        event.prevent_default();
         if let Some(field) = document().active_element().and_then(|field| field.dyn_into::<HtmlElement>().ok()) {
             // fails only where it has no focus
             let _ = field.blur();

@@ -14,6 +14,10 @@ use web_sys::{CharacterData, Element, HtmlInputElement, HtmlTemplateElement, Nod
 pub fn morph(element: &Element, html: &str) {
     let Some(new) = document().create_element("template").ok().and_then(|new| new.dyn_into::<HtmlTemplateElement>().ok()) else { return };
     new.set_inner_html(html);
+    // in a template it is not the text that it is in a document with scripts, and would come alive
+    while let Ok(Some(element)) = new.content().query_selector("noscript") {
+        element.remove();
+    }
     let focused = document().active_element().filter(|focused| element.contains(Some(focused)));
     children(element, &new.content());
     // an element that changed its place has lost it
@@ -72,7 +76,8 @@ fn nodes(of: &Node) -> impl Iterator<Item = Node> + use<> {
 }
 
 fn id(node: &Node) -> Option<String> {
-    node.dyn_ref::<Element>().map(Element::id).filter(|id| !id.is_empty())
+    // not by its property, which is a form's field where one is called that
+    node.dyn_ref::<Element>()?.get_attribute("id").filter(|id| !id.is_empty())
 }
 
 fn is_alike(one: &Node, other: &Node) -> bool {
@@ -107,13 +112,15 @@ fn same(old: &Node, new: &Node) {
 
 fn attributes(element: &Element, want: &Element) {
     let is_in_use = document().active_element().is_some_and(|focused| focused.is_same_node(Some(element)));
+    if is_in_use && element.has_type::<HtmlInputElement>() {
+        return;
+    }
     for name in names(want) {
         let value = want.get_attribute(&name);
         if value == element.get_attribute(&name) {
             continue;
         }
         if name == "value"
-            && !is_in_use
             && let Some(input) = element.dyn_ref::<HtmlInputElement>()
         {
             input.set_value(value.as_deref().unwrap_or_default());

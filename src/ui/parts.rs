@@ -68,7 +68,11 @@ pub fn Tag(
         </svg>
         {text}
     };
-    if href.is_empty() { view! { <span class="tag">{inside}</span> }.into_any() } else { view! { <a class="tag" href=href>{inside}</a> }.into_any() }
+    if href.is_empty() {
+        view! { <span class="tag">{inside}</span> }.into_any()
+    } else {
+        view! { <a class="tag" href=href>{inside}</a> }.into_any()
+    }
 }
 
 /// A line without axes, from 0 to at least 40, so that idle looks idle.
