@@ -50,6 +50,8 @@ pub enum Field {
     RecoveryKey,
     /// The container's name, typed once more.
     Confirm,
+    /// Before many are deleted: the verb and their number.
+    ConfirmMany,
 }
 
 /// What is wrong with a field.
@@ -171,6 +173,8 @@ pub enum AppError {
     NoSuchContainer,
     /// No operation has this id, or the user may not see its container.
     NoSuchOperation,
+    /// No batch has this id, or somebody else has asked for it.
+    NoSuchBatch,
     /// Its node has no such container any more.
     ContainerNotFound {
         /// Which.
@@ -339,7 +343,7 @@ impl AppError {
             | Self::WrongRecoveryKey
             | Self::SignInExpired => 401,
             Self::Forbidden { .. } | Self::ForeignOrigin => 403,
-            Self::NoSuchContainer | Self::NoSuchOperation | Self::ContainerNotFound { .. } | Self::NoSuchPage => 404,
+            Self::NoSuchContainer | Self::NoSuchOperation | Self::NoSuchBatch | Self::ContainerNotFound { .. } | Self::NoSuchPage => 404,
             Self::ContainerLocked { .. }
             | Self::AlreadyRunning { .. }
             | Self::NotRunning { .. }
@@ -411,11 +415,13 @@ impl fmt::Display for AppError {
                 (Field::RecoveryKey, Flaw::Empty) => "Enter a recovery key.",
                 (Field::RecoveryKey, _) => "A recovery key is like 1a2b-3c4d-5e6f-7a8b.",
                 (Field::Confirm, _) => "Type the container's name to confirm.",
+                (Field::ConfirmMany, _) => "Type “delete” and the number, as it stands above the field.",
             }),
             Self::Forbidden { vmid: Some(vmid) } => write!(f, "Your Proxmox account may not do that to CT {vmid}."),
             Self::Forbidden { vmid: None } => f.write_str("Your Proxmox account may not do that."),
             Self::NoSuchContainer => f.write_str("There is no such container that you may see."),
             Self::NoSuchOperation => f.write_str("There is no such operation that you may see."),
+            Self::NoSuchBatch => f.write_str("There is no such batch of yours."),
             Self::ContainerNotFound { vmid } => write!(f, "Proxmox has no CT {vmid} on its node any more."),
             Self::ContainerLocked { vmid, lock: Lock::Other } => write!(f, "CT {vmid} is locked. Allowed again when the lock is gone."),
             Self::ContainerLocked { vmid, lock } => write!(f, "CT {vmid} is locked: {}. Allowed again when it ends.", lock.word()),
@@ -487,7 +493,7 @@ mod tests {
     #[test]
     fn the_codes_are_a_contract() {
         let codes = "signed_out wrong_credentials second_factor_unsupported wrong_code wrong_recovery_key sign_in_expired invalid forbidden \
-                     no_such_container no_such_operation container_not_found container_locked already_running not_running is_template \
+                     no_such_container no_such_operation no_such_batch container_not_found container_locked already_running not_running is_template \
                      must_be_stopped protected ha_managed status_unknown busy identity_changed identity_unclear did_not_stop cancelled \
                      interrupted outcome_unknown task_failed cluster_unreachable cluster_slow certificate_untrusted node_unreachable refused \
                      unintelligible bad_request too_large foreign_origin no_such_page offline outdated internal";

@@ -5,7 +5,7 @@ use super::{
     parts::{Parts, trouble},
 };
 use crate::{
-    containers,
+    batches, containers,
     error::AppError,
     operations,
     paths::{self, Page},
@@ -43,6 +43,8 @@ pub async fn render(context: &Context, asked: Asked<'_>) -> Result<Answer, Error
         Some(Page::Delete(id)) => containers::page::question(context, &id, refused).await,
         Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, before(query), refused).await,
         Some(Page::Operation(id)) => operations::view::operation(context, &id).await,
+        Some(Page::Bulk) => batches::view::question(context, query, refused).await,
+        Some(Page::Batch(id)) => batches::view::batch(context, &id, query, parts).await,
         None => Err(Error::Answer(AppError::NoSuchPage)),
     };
     match page.map_err(AppError::from) {

@@ -4,6 +4,7 @@ use super::{
     browser::{self, find, find_all, set},
     list,
     morph::morph,
+    selection,
 };
 use crate::{
     error::AppError,
@@ -152,6 +153,7 @@ impl Place {
             }
         });
         list::arrange();
+        selection::arrange();
     }
 }
 
