@@ -45,9 +45,8 @@ impl Wish {
     pub fn of_url(query: &str) -> Result<Self, Unreadable> {
         let pairs = || query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let value = |name: &str| pairs().find(|(key, _)| *key == name).map(|(_, value)| value);
-        let ids = |name: &str| -> Vec<ContainerId> {
-            pairs().filter(|(key, _)| *key == name).filter_map(|(_, id)| id.parse().ok()).collect()
-        };
+        let ids =
+            |name: &str| -> Vec<ContainerId> { pairs().filter(|(key, _)| *key == name).filter_map(|(_, id)| id.parse().ok()).collect() };
         let which = match (value("again").and_then(|id| id.parse().ok()), value("all")) {
             (Some(batch), _) => Which::NotDoneIn(batch),
             (None, Some(_)) => Which::Fitting(Query::of_url(query).0, ids("not")),

@@ -209,12 +209,7 @@ pub async fn create_batch(db: &Db, row: &NewBatchRow) -> sqlx::Result<()> {
         .execute(connection)
         .await
         .map(|_| ()))?;
-    within!(&mut tx, |connection| sqlx::query(items)
-        .bind(&row.id)
-        .bind(JsonText(&row.items))
-        .execute(connection)
-        .await
-        .map(|_| ()))?;
+    within!(&mut tx, |connection| sqlx::query(items).bind(&row.id).bind(JsonText(&row.items)).execute(connection).await.map(|_| ()))?;
     tx.commit().await
 }
 
@@ -229,13 +224,7 @@ macro_rules! while_held {
 /// Keeps a batch for another `length`. False where it is over, or was too late: then everybody may take what is left for not begun.
 pub async fn renew(db: &Db, id: &BatchId, holder: &Holder, length: Duration) -> sqlx::Result<bool> {
     let sql = concat!("UPDATE batches SET until_at = (SELECT now_ms FROM clock) + $3 WHERE id = $1 AND ", while_held!());
-    both!(db, |pool| sqlx::query(sql)
-        .bind(id)
-        .bind(holder)
-        .bind(millis(length))
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected() == 1))
+    both!(db, |pool| sqlx::query(sql).bind(id).bind(holder).bind(millis(length)).execute(pool).await.map(|done| done.rows_affected() == 1))
 }
 
 /// Takes a container up, under the name of the operation that is to follow. False where it is taken, or the batch is not the holder's

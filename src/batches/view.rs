@@ -262,7 +262,8 @@ fn progress(batch: &BatchView, title: String, page: usize, parts: &Parts<'_>) ->
     items.sort_by_key(|item| !item.state.is_bad());
     let from = (page - 1).saturating_mul(PER_PAGE).min(items.len());
     let to = (from + PER_PAGE).min(items.len());
-    let lines: String = items[from..to].iter().map(|item| parts.keyed("li", &format!("b-{}", item.position), || line(batch, item))).collect();
+    let lines: String =
+        items[from..to].iter().map(|item| parts.keyed("li", &format!("b-{}", item.position), || line(batch, item))).collect();
     let again = (tally.bad() > 0 && !is_under_way).then(|| {
         let words = if tally.bad() == tally.failed { "Retry the failed" } else { "Retry what was not done" };
         view! {

@@ -456,6 +456,7 @@ fn bulk_bar() -> impl IntoView {
             <button class=tone name="verb" value=verb.to_string()>
                 <Icon name=verb.icon() />
                 {words}
+                " "
                 <span class="n"></span>
             </button>
         }

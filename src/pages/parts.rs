@@ -148,7 +148,9 @@ pub fn trouble(error: AppError) -> RenderedPage {
         AppError::NoSuchOperation => {
             ("There is no such operation", "The address may be mistyped, or your Proxmox account may not see its container.")
         }
-        AppError::NoSuchBatch => ("There is no such batch", "The address may be mistyped, or somebody else asked for it, or it is older than 30 days."),
+        AppError::NoSuchBatch => {
+            ("There is no such batch", "The address may be mistyped, or somebody else asked for it, or it is older than 30 days.")
+        }
         error => {
             return rendered("No answer".to_owned(), false, move || {
                 view! {

@@ -19,6 +19,8 @@ use web_sys::{Element, HtmlInputElement, MouseEvent, SubmitEvent};
 struct Selection {
     /// All that fit are selected, and those below are not.
     is_all: bool,
+    /// What all of them fit. Of another search it would be others.
+    search: String,
     /// What was ticked, or left out of all: what is allowed with each, as its row said last.
     ids: BTreeMap<String, u8>,
     /// The row that was ticked last, from which a range goes.
@@ -38,13 +40,17 @@ pub fn listen(toasts: Toasts) {
             clear(toasts);
         } else if let Some(head) = around(&event, "#select-all").and_then(|head| head.dyn_into::<HtmlInputElement>().ok()) {
             let is_all = head.checked();
-            SELECTION.with_borrow_mut(|selection| *selection = Selection { is_all, ..Selection::default() });
+            SELECTION.with_borrow_mut(|selection| *selection = Selection { is_all, search: search(), ..Selection::default() });
             show(toasts);
         } else if around(&event, ".c-sel input").is_some()
             && let Some(row) = around(&event, "#rows > tr")
         {
             let is_ticked = tick(&row).is_some_and(|tick| tick.checked());
-            if event.shift_key() { select_range(&row, is_ticked) } else { select(&row, is_ticked) }
+            if event.shift_key() {
+                select_range(&row, is_ticked)
+            } else {
+                select(&row, is_ticked)
+            }
             show(toasts);
         }
     });
@@ -130,6 +136,9 @@ pub fn arrange() -> Option<String> {
     let bar = find("#bulk")?;
     let total = find("#rows")?.get_attribute("data-total")?.parse::<usize>().ok()?;
     SELECTION.with_borrow_mut(|selection| {
+        if selection.is_all && selection.search != search() {
+            *selection = Selection::default();
+        }
         let Selection { is_all, ids, .. } = selection;
         for row in rows() {
             let known = ids.get_mut(&id_of(&row));
@@ -167,15 +176,23 @@ pub fn arrange() -> Option<String> {
     })
 }
 
+/// The search in the address, as an address has it.
+fn search() -> String {
+    let here = browser::here();
+    let query = here.split_once('?').map(|(_, query)| query).unwrap_or_default();
+    query.split('&').find(|pair| pair.starts_with("q=")).unwrap_or_default().to_owned()
+}
+
 /// Where a verb leads for what is selected.
 fn question(verb: &str) -> String {
-    let here = browser::here();
     SELECTION.with_borrow(|selection| {
         let name = if selection.is_all { "&not=" } else { "&id=" };
         let ids = selection.ids.keys().flat_map(|id| [name, id.as_str()]);
-        let query = here.split_once('?').map(|(_, query)| query).filter(|_| selection.is_all).unwrap_or_default();
-        let query = query.split('&').filter(|pair| ["q=", "sort=", "desc"].iter().any(|kept| pair.starts_with(kept)));
-        let all = selection.is_all.then_some("&all").into_iter().chain(query.flat_map(|pair| ["&", pair]));
-        format!("{}?verb={verb}{}", paths::bulk(), all.chain(ids).collect::<String>())
+        let all = match (selection.is_all, selection.search.as_str()) {
+            (true, "") => ["&all", "", ""],
+            (true, search) => ["&all", "&", search],
+            (false, _) => [""; 3],
+        };
+        format!("{}?verb={verb}{}", paths::bulk(), all.into_iter().chain(ids).collect::<String>())
     })
 }

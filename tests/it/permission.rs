@@ -5,6 +5,10 @@
 
 use crate::harness::{Browser, TestApp};
 use berth::{
+    batches::{
+        api::{GetBatch, RunBatch},
+        model::{BatchId, BatchView, Chosen},
+    },
     operations::{
         api::ListOperations,
         model::{ContainerId, OperationId, OperationView, Paged, Verb},
@@ -18,12 +22,13 @@ use leptos::server_fn::axum::server_fn_paths;
 struct Traces {
     container: ContainerId,
     operation: OperationId,
+    batch: BatchId,
     others: [&'static str; 3],
 }
 
 impl Traces {
     fn found_in<'a>(&'a self, text: &str) -> Vec<&'a str> {
-        let all = [self.container.as_str(), self.operation.as_str()].into_iter().chain(self.others);
+        let all = [self.container.as_str(), self.operation.as_str(), self.batch.as_str()].into_iter().chain(self.others);
         all.filter(|trace| text.contains(trace)).collect()
     }
 }
@@ -37,10 +42,14 @@ async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)
         }
         // a removal is confirmed with a wrong name
         let (container, operation) = (paths::container(&traces.container), paths::operation(&traces.operation));
-        let addresses = [container.as_str(), operation.as_str(), "/clusters/homelab/104"];
-        for (id, address) in [traces.container.as_str(), traces.operation.as_str(), traces.container.as_str()].into_iter().zip(addresses) {
+        let (batch, bulk) = (paths::batch(&traces.batch), format!("{}?verb=stop%26all", paths::bulk()));
+        let again = format!("{}?verb=stop%26again={}", paths::bulk(), traces.batch);
+        let addresses = [container.as_str(), operation.as_str(), "/clusters/homelab/104", batch.as_str(), bulk.as_str(), again.as_str()];
+        let (container, operation) = (traces.container.as_str(), traces.operation.as_str());
+        let ids = [container, operation, container, traces.batch.as_str(), container, container];
+        for (id, address) in ids.into_iter().zip(addresses) {
             let arguments = format!(
-                "id={id}&container={id}&operation={id}&address={address}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
+                "verb=delete&ids={id}&id={id}&container={id}&operation={id}&address={address}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
                  &username=x&realm=pve&password=x"
             );
             let answer = if method == reqwest::Method::GET {
@@ -75,7 +84,11 @@ async fn no_server_function_tells_who_may_not_audit_a_container_anything_about_i
     let operations: Paged<OperationView> = alice.read(ListOperations { container: container.clone(), before: None }).await.json();
     let operation = operations.items[0].id.clone();
     put_service(&app.db(), &container).await;
-    let traces = Traces { container, operation, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
+    let again = RunBatch { verb: Verb::Start, ids: Chosen::of([container.clone()]).unwrap(), confirm: None };
+    let batch: BatchId = alice.post(again).await.json();
+    // it runs already: refused, and nothing is under way any more
+    while alice.read(GetBatch { id: batch.clone() }).await.json::<BatchView>().tally.is_under_way() {}
+    let traces = Traces { container, operation, batch, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
 
     // the test can fail: who may see it sees it
     let seen = ask_all(&alice, &traces).await.into_iter().filter(|(_, text)| !traces.found_in(text).is_empty()).count();
