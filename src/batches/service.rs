@@ -173,7 +173,7 @@ impl Batch {
     }
 
     fn cut(&self, cause: Cut) {
-        self.over.send_if_modified(|over| std::mem::replace(over, Some(over.unwrap_or(cause))).is_none());
+        self.over.send_if_modified(|over| over.replace(over.unwrap_or(cause)).is_none());
     }
 
     /// Ends once nothing more is to be begun.
