@@ -11,7 +11,7 @@ use crate::{
     ui::{format, toasts::Toasts},
 };
 use leptos::prelude::document;
-use std::{cell::RefCell, collections::BTreeMap};
+use std::cell::RefCell;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlInputElement, MouseEvent, SubmitEvent};
 
@@ -22,7 +22,7 @@ struct Selection {
     /// What all of them fit. Of another search it would be others.
     search: String,
     /// What was ticked, or left out of all: what is allowed with each, as its row said last.
-    ids: BTreeMap<String, u8>,
+    ids: Vec<(String, u8)>,
     /// The row that was ticked last, from which a range goes.
     last: String,
 }
@@ -106,10 +106,9 @@ fn allowed(row: &Element) -> u8 {
 fn select(row: &Element, is_selected: bool) {
     SELECTION.with_borrow_mut(|selection| {
         selection.last = id_of(row);
-        if is_selected == selection.is_all {
-            selection.ids.remove(&selection.last);
-        } else {
-            selection.ids.insert(selection.last.clone(), allowed(row));
+        selection.ids.retain(|(id, _)| *id != selection.last);
+        if is_selected != selection.is_all {
+            selection.ids.push((selection.last.clone(), allowed(row)));
         }
     });
 }
@@ -141,9 +140,10 @@ pub fn arrange() -> Option<String> {
         }
         let Selection { is_all, ids, .. } = selection;
         for row in rows() {
-            let known = ids.get_mut(&id_of(&row));
+            let id = id_of(&row);
+            let known = ids.iter_mut().find(|(known, _)| *known == id);
             let is_selected = known.is_some() != *is_all;
-            if let Some(known) = known {
+            if let Some((_, known)) = known {
                 *known = allowed(&row);
             }
             set(&row, "aria-selected", is_selected.then_some("true"));
@@ -167,7 +167,7 @@ pub fn arrange() -> Option<String> {
             let verb = button.get_attribute("value");
             let place = Verb::ALL.iter().position(|other| Some(other.to_string()) == verb).unwrap_or_default();
             // of those that fit, and were not on screen, the question says it
-            let number = (!*is_all).then(|| ids.values().filter(|allowed| **allowed >> place & 1 == 1).count());
+            let number = (!*is_all).then(|| ids.iter().filter(|(_, allowed)| allowed >> place & 1 == 1).count());
             find_all(&button, ".n").iter().for_each(|n| n.set_text_content(number.map(format::count).as_deref()));
             set(&button, "aria-disabled", (is_too_many || number == Some(0)).then_some("true"));
             set(&button, "title", (number == Some(0)).then_some("It can be done to none of them now"));
@@ -176,23 +176,26 @@ pub fn arrange() -> Option<String> {
     })
 }
 
-/// The search in the address, as an address has it.
+/// The search in the address, as one more pair of an address has it.
 fn search() -> String {
     let here = browser::here();
     let query = here.split_once('?').map(|(_, query)| query).unwrap_or_default();
-    query.split('&').find(|pair| pair.starts_with("q=")).unwrap_or_default().to_owned()
+    query.split('&').find(|pair| pair.starts_with("q=")).map(|pair| format!("&{pair}")).unwrap_or_default()
 }
 
 /// Where a verb leads for what is selected.
 fn question(verb: &str) -> String {
     SELECTION.with_borrow(|selection| {
         let name = if selection.is_all { "&not=" } else { "&id=" };
-        let ids = selection.ids.keys().flat_map(|id| [name, id.as_str()]);
-        let all = match (selection.is_all, selection.search.as_str()) {
-            (true, "") => ["&all", "", ""],
-            (true, search) => ["&all", "&", search],
-            (false, _) => [""; 3],
-        };
-        format!("{}?verb={verb}{}", paths::bulk(), all.into_iter().chain(ids).collect::<String>())
+        let mut address = format!("{}?verb={verb}", paths::bulk());
+        if selection.is_all {
+            address += "&all";
+            address += &selection.search;
+        }
+        for (id, _) in &selection.ids {
+            address += name;
+            address += id;
+        }
+        address
     })
 }
