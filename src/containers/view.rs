@@ -411,7 +411,9 @@ impl List<'_> {
         let to = address(&Query { sort, descending, ..self.query.clone() }, 1);
         let state = is_current.then_some(if self.query.descending { "descending" } else { "ascending" });
         let arrow = is_current.then(|| view! { <Icon name=if self.query.descending { "arrow-down" } else { "arrow-up" } class="i-xs" /> });
-        view! { <th class=class scope="col" aria-sort=state><a href=to>{title} {arrow}</a></th> }
+        // on a phone the column has both
+        let both = (sort == Sort::Cpu).then(|| view! { <span class="m-only">", mem"</span> });
+        view! { <th class=class scope="col" aria-sort=state><a href=to>{title} {both} {arrow}</a></th> }
     }
 
     /// The parts of the list, where no program fetches them.
