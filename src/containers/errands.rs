@@ -7,7 +7,7 @@
 use super::{
     identity,
     inventory::{Inventory, Post},
-    model::{ContainerRow, Lifecycle, Status},
+    model::{ContainerRow, Lifecycle, Reach, Status},
     service::maker_of,
     snapshot::Snapshot,
     store,
@@ -16,7 +16,7 @@ use crate::{
     error::Lock,
     operations::model::ContainerId,
     proxmox::{
-        self, Client,
+        self, Cause, Client,
         ids::{ClusterName, NodeName, Vmid},
         wire::Interface,
     },
@@ -202,7 +202,9 @@ async fn read_addresses(inventory: &Inventory, post: &Post) {
             continue;
         }
         let Some(client) = inventory.client(post).await else { continue };
-        let (addresses, good_for) = match client.lxc_interfaces(&node, vmid).await {
+        let read = client.lxc_interfaces(&node, vmid).await;
+        inventory.note_node(post, &node, reach_of(read.as_ref().err()));
+        let (addresses, good_for) = match read {
             Ok(interfaces) => {
                 let addresses = addresses_of(&interfaces.unwrap_or_default());
                 let good_for = if addresses.is_empty() { NONE_FRESH } else { ADDRESSES_FRESH };
@@ -220,6 +222,17 @@ async fn read_addresses(inventory: &Inventory, post: &Post) {
         if is_new(locked(&care.addresses).insert(vmid, known), &addresses) {
             post.watch.tell();
         }
+    }
+}
+
+/// What an answer about a container says of its node. An error that is not about the way there says that it answers.
+fn reach_of(error: Option<&proxmox::Error>) -> Reach {
+    match error.map(|error| &error.cause) {
+        // the other end of that way has another certificate than the cluster knows (FACTS §1)
+        Some(Cause::NodeUnreachable { text, .. }) if text.contains("certificate") => Reach::CertificateChanged,
+        Some(Cause::NodeUnreachable { status: 595, .. }) => Reach::Gone,
+        Some(Cause::NodeUnreachable { .. } | Cause::TimedOut(_)) => Reach::Slow,
+        _ => Reach::Answers,
     }
 }
 
@@ -250,7 +263,9 @@ async fn read_configs(inventory: &Inventory, post: &Post) {
             looked_at.insert(id.clone(), pace.now());
         }
         let Some(client) = inventory.client(post).await else { continue };
-        match read_fingerprint(&care, pace, &client, &node, vmid).await {
+        let read = read_fingerprint(&care, pace, &client, &node, vmid).await;
+        inventory.note_node(post, &node, reach_of(read.as_ref().err()));
+        match read {
             Ok(fingerprint) => {
                 let db = post.state.db();
                 if let Err(error) = store::record_fingerprint(db, &id, &fingerprint.to_string()).await {

@@ -247,6 +247,10 @@ impl Inventory {
             Err(Error::NotSignedIn)
         };
         let failed = answered.await.map_err(AppError::from).err();
+        {
+            let mut state = watch.state();
+            state.is_warm = state.is_running;
+        }
         // a session that is over is no trouble of the cluster's
         if failed != Some(AppError::SignedOut) {
             watch.settle(failed.clone(), self.0.pace.epoch());
@@ -364,6 +368,14 @@ impl Inventory {
         }
     }
 
+    /// Notes how a node answered whoever watches here.
+    pub(super) fn note_node(&self, post: &Post, node: &NodeName, reach: Reach) {
+        let changed = post.watch.state().memory.take_in_node(node, reach, self.0.pace.epoch());
+        if changed {
+            post.watch.tell();
+        }
+    }
+
     /// Notes that Proxmox refused something to a user: their rights are asked for at the next beat.
     pub fn note_refusal(&self, viewer: &Viewer) {
         if let Some(watch) = self.watches().get(viewer) {
@@ -426,7 +438,9 @@ async fn watch_over(inventory: Inventory, post: Post) {
                 // how it ends is in the watcher's state
                 let _ = asked.await;
             }
-            post.watch.state().is_warm = true;
+            if inventory.ends(&post.watch) {
+                return;
+            }
             at = (at + BEAT).max(pace.now());
             pace.until(at).await;
             if inventory.ends(&post.watch) {
@@ -527,7 +541,6 @@ impl Watch {
     }
 
     /// The rights and the style of tags that need not be asked for.
-    #[expect(clippy::type_complexity, reason = "two things that are there or not, the second of which can be known to be nothing")]
     fn fresh(&self, at: Duration, anew: bool) -> (Option<Arc<Permissions>>, Option<Option<Arc<TagColours>>>) {
         let state = self.state();
         let is_fresh = |since: Duration, fresh: Duration| at.saturating_sub(since) < fresh;

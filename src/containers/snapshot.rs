@@ -5,7 +5,7 @@
 //! Figures move by whole percents, and the time of a boot is the earliest that fits, so that what has not changed looks the same.
 
 use super::{
-    model::{ContainerRow, ForeignTask, NodeRow, Status, TaskKind, Usage, percent},
+    model::{ContainerRow, ForeignTask, NodeRow, Reach, Status, TaskKind, Usage, percent},
     query::{Counts, Query},
     service::{holds, status_of},
     store::KnownRow,
@@ -115,8 +115,10 @@ impl Snapshot {
 #[derive(Default)]
 pub struct Memory {
     rows: HashMap<Vmid, Remembered>,
-    /// Since when these nodes do not answer.
+    /// Since when these nodes are not part of the quorum.
     away: HashMap<NodeName, i64>,
+    /// How these nodes answered when they were last asked, and since when.
+    troubled: HashMap<NodeName, (Reach, i64)>,
     snapshot: Option<Arc<Snapshot>>,
 }
 
@@ -165,7 +167,7 @@ impl Memory {
         }
         rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.vmid));
         let mut nodes: Vec<NodeRow> = of_kind("node").filter_map(|resource| self.node_row(resource)).collect();
-        nodes.sort_by(|a, b| (a.online, &a.name).cmp(&(b.online, &b.name)));
+        sort_nodes(&mut nodes);
         self.show(Snapshot::new(rows, nodes, answers.now, may_audit_any(&answers.permissions)))
     }
 
@@ -195,6 +197,33 @@ impl Memory {
         self.show(left)
     }
 
+    /// Takes in how a node answered. True where the user sees a difference.
+    pub fn take_in_node(&mut self, node: &NodeName, reach: Reach, now: i64) -> bool {
+        let before = self.troubled.get(node).map_or(Reach::Answers, |(reach, _)| *reach);
+        if before == reach {
+            return false;
+        }
+        match reach {
+            Reach::Answers => self.troubled.remove(node),
+            _ => self.troubled.insert(node.clone(), (reach, now)),
+        };
+        let Some(snapshot) = self.snapshot.clone() else { return false };
+        let mut nodes = snapshot.nodes.clone();
+        for row in &mut nodes {
+            (row.reach, row.away_since) = self.reach(&row.name);
+        }
+        sort_nodes(&mut nodes);
+        self.show(Snapshot::new(snapshot.rows.clone(), nodes, snapshot.as_of, snapshot.may_audit))
+    }
+
+    fn reach(&self, node: &NodeName) -> (Reach, Option<i64>) {
+        match (self.away.get(node), self.troubled.get(node)) {
+            (Some(since), _) => (Reach::Gone, Some(*since)),
+            (None, Some((reach, since))) => (*reach, Some(*since)),
+            (None, None) => (Reach::Answers, None),
+        }
+    }
+
     fn show(&mut self, snapshot: Snapshot) -> bool {
         let is_new = self.snapshot.as_ref().is_none_or(|before| !before.looks_like(&snapshot));
         self.snapshot = Some(Arc::new(snapshot));
@@ -204,15 +233,22 @@ impl Memory {
     fn node_row(&self, resource: &Resource) -> Option<NodeRow> {
         let of = |part: Option<u64>, whole: Option<u64>| Some(percent(part?, whole?));
         let name = resource.node.clone()?;
+        let (reach, away_since) = self.reach(&name);
         Some(NodeRow {
             online: resource.status == Some(RunState::Online),
-            away_since: self.away.get(&name).copied(),
+            reach,
+            away_since,
             name,
             cpu_percent: resource.cpu.map(fraction_percent),
             memory_percent: of(resource.mem, resource.maxmem),
             disk_percent: of(resource.disk, resource.maxdisk),
         })
     }
+}
+
+/// In trouble first, then by name.
+fn sort_nodes(nodes: &mut [NodeRow]) {
+    nodes.sort_by(|a, b| (a.reach == Reach::Answers, &a.name).cmp(&(b.reach == Reach::Answers, &b.name)));
 }
 
 /// A container in an answer, with what else is known of it.
@@ -515,6 +551,24 @@ mod tests {
         take_in(&mut memory, vec![node("pve1", "online"), running(101, 0.1, 500, 90)], 30);
         assert_eq!((row(&memory, 101).status, row(&memory, 101).last_seen), (Status::Running, None));
         assert_eq!(memory.snapshot().unwrap().nodes[0].away_since, None);
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_itself_is_in_trouble_though_the_quorum_has_it() {
+        let mut memory = Memory::default();
+        let nodes = || vec![node("pve1", "online"), node("pve2", "online"), running(101, 0.1, 500, 60)];
+        take_in(&mut memory, nodes(), 0);
+        let pve2 = "pve2".parse().unwrap();
+        assert!(memory.take_in_node(&pve2, Reach::Slow, NOW + 5) && !memory.take_in_node(&pve2, Reach::Slow, NOW + 6));
+        assert!(!take_in(&mut memory, nodes(), 10), "it is so still");
+        let shown = |memory: &Memory| {
+            let nodes = &memory.snapshot().unwrap().nodes;
+            nodes.iter().map(|node| (node.name.to_string(), node.reach, node.away_since)).collect::<Vec<_>>()
+        };
+        let well = |name: &str| (name.to_owned(), Reach::Answers, None);
+        assert_eq!(shown(&memory), [("pve2".to_owned(), Reach::Slow, Some(NOW + 5)), well("pve1")]);
+        assert!(memory.take_in_node(&pve2, Reach::Answers, NOW + 15));
+        assert_eq!(shown(&memory), [well("pve1"), well("pve2")]);
     }
 
     #[test]

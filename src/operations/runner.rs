@@ -589,6 +589,9 @@ impl Runner {
         let kept = self.service.probe().around(StepKind::Finish, None, work).await.map_err(|e| Error::Db("end an operation", e))?;
         must_hold(kept)?;
         let inventory = self.state.slice::<Inventory>();
+        if matches!(end.error, Some(AppError::Forbidden { .. })) {
+            inventory.note_refusal(&(self.row.cluster.clone(), self.row.actor.clone()));
+        }
         match (end.after, &end.container) {
             (_, ContainerEndRow::Gone | ContainerEndRow::Deleted) => inventory.note_gone(&self.row.cluster, &self.row.container_id),
             (Some(status), _) => inventory.note_exact(&self.row.cluster, self.row.vmid, status),
