@@ -112,7 +112,7 @@ impl Application {
         let clusters = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
         let mut slices = Extensions::new();
         slices.insert(Realms::default());
-        let inventory = Inventory::default();
+        let inventory = Inventory::new(config.pace.clone());
         slices.insert(inventory.clone());
         slices.insert(LiveOperations::new());
         slices.insert(ChangedOperations { db: db.clone(), inventory });
@@ -139,6 +139,7 @@ impl Application {
         let cleaner = tokio::spawn(clean_up(self.sessions));
         let operations = self.state.slice::<Operations>().clone();
         let live = self.state.slice::<LiveOperations>().clone();
+        let inventory = self.state.slice::<Inventory>().clone();
         let reader = tokio::spawn(keep_reading(live.clone(), self.state.slice::<ChangedOperations>().clone()));
         let keeper = tokio::spawn(recovery::keep_on(self.state));
         // Without this every streamed page waits for a delayed acknowledgement.
@@ -181,6 +182,7 @@ impl Application {
         operations.stop(until.map_or(STOP_WITHIN, |until| until.saturating_duration_since(Instant::now()))).await;
         keeper.abort();
         reader.abort();
+        inventory.close().await;
         if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {
             tracing::warn!("the database still has queries under way; they are cut");
         }

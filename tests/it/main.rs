@@ -12,6 +12,7 @@ mod error_codes;
 mod faults;
 mod harness;
 mod identity;
+mod inventory;
 mod life;
 mod lifecycle;
 mod parsers;
