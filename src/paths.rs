@@ -91,6 +91,12 @@ pub fn with_operation(page: &str, operation: &str) -> String {
     format!("{path}?{}", query.join("&"))
 }
 
+/// The operation that a page follows.
+pub fn operation_in(page: &str) -> Option<OperationId> {
+    let (_, query) = page.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix("op="))?.parse().ok()
+}
+
 /// The sign-in form.
 pub fn login() -> &'static str {
     "/login"
@@ -193,6 +199,9 @@ mod tests {
     #[test]
     fn a_page_follows_one_operation() {
         assert_eq!(with_operation("/", "a1"), "/?op=a1");
+        let id = "0190163d8694739baea5966c26f8ad91";
+        assert_eq!(operation_in(&with_operation("/?tag=prod", id)).map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(operation_in("/?op=a1"), None);
         assert_eq!(with_operation("/?tag=prod&op=a0", "a1"), "/?tag=prod&op=a1");
         assert_eq!(with_operation("/containers/0190163d8694739baea5966c26f8ad91/delete", "a1"), "/?op=a1");
     }

@@ -49,7 +49,8 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
     let asked_for = value("op").and_then(|id| window.operations.iter().find(|operation| operation.id.as_str() == id).cloned());
     let is_under_way = window.operations.iter().any(|operation| operation.under_way.is_some());
     let ended = window.operations.iter().filter(|operation| operation.under_way.is_none());
-    let ended = ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone() }).collect();
+    let ended =
+        ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone(), is_bad: operation.is_bad }).collect();
     // without JavaScript only who follows an operation looks again by themselves
     let page = rendered("Containers".to_owned(), false, || {
         let list = List { query: &query, window: &window, parts: &parts };

@@ -126,15 +126,19 @@ impl Submission {
     }
 }
 
-/// Sends a form and reads the answer as a server function's own caller does. Where it went well: where a form would be led.
-pub async fn post(action: &str, body: String) -> Result<String, AppError> {
-    let request: BrowserRequest =
-        ClientReq::<AppError>::try_new_post(action, "application/x-www-form-urlencoded", "application/json", body)?;
-    let response = <BrowserClient as Client<AppError>>::send(request).await?;
-    let (is_error, location) = (ClientRes::<AppError>::status(&response) >= 400, ClientRes::<AppError>::location(&response));
-    // an answer that is not read to its end keeps its connection
-    let bytes = ClientRes::<AppError>::try_into_bytes(response).await?;
-    if is_error { Err(AppError::de(bytes)) } else { Ok(location) }
+/// Sends a form and reads the answer as a server function's own caller does; and where a form would be led, which follows the operation
+/// behind the answer.
+pub async fn post(action: &str, body: String) -> (Result<(), AppError>, String) {
+    let sent = async {
+        let request: BrowserRequest =
+            ClientReq::<AppError>::try_new_post(action, "application/x-www-form-urlencoded", "application/json", body)?;
+        let response = <BrowserClient as Client<AppError>>::send(request).await?;
+        let (is_error, location) = (ClientRes::<AppError>::status(&response) >= 400, ClientRes::<AppError>::location(&response));
+        // an answer that is not read to its end keeps its connection
+        let bytes = ClientRes::<AppError>::try_into_bytes(response).await?;
+        Ok((if is_error { Err(AppError::de(bytes)) } else { Ok(()) }, location))
+    };
+    sent.await.unwrap_or_else(|error: AppError| (Err(error), String::new()))
 }
 
 /// Listens to a stream while this tab is on screen, and says so when it comes back: what happened meanwhile was not heard.
