@@ -8,6 +8,7 @@ use crate::{
     error::AppError,
     operations::{
         live::{ChangedOperations, LiveOperations},
+        log,
         probe::Probe,
         recovery,
         service::Operations,
@@ -204,6 +205,8 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
         );
     let pages = Router::new()
         .route(paths::second_factor(), get(second_factor))
+        .route("/operations/{id}/log", get(log::operation))
+        .route("/tasks/{upid}/log", get(log::of_task))
         .fallback(page)
         .layer(ServiceBuilder::new().layer(compression()).layer(identified));
     Router::new()

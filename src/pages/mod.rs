@@ -14,6 +14,7 @@ pub mod view;
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
         pub mod parts;
+        pub mod query;
         pub mod service;
     }
 }

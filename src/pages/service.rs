@@ -1,6 +1,6 @@
 //! Which page an address leads to.
 
-use super::{model::RenderedPage, parts::trouble};
+use super::{model::RenderedPage, parts::trouble, query::Query};
 use crate::{
     containers,
     error::AppError,
@@ -17,11 +17,13 @@ pub async fn render(context: &Context, address: &str) -> Result<RenderedPage, Er
     // before the first wait: afterwards the request may be out of sight
     let own_status = OwnStatus::of_request();
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let query = Query::of(query);
     let page = match Page::of(path) {
-        Some(Page::Container(id)) => containers::page::container(context, &id, before(query), refused()).await,
+        Some(Page::Container(id, tab)) => containers::page::container(context, &id, tab, &query, refused()).await,
         Some(Page::Delete(id)) => containers::page::question(context, &id, refused()).await,
-        Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, before(query), refused()).await,
-        Some(Page::Operation(id)) => operations::view::operation(context, &id).await,
+        Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, &query, refused()).await,
+        Some(Page::Operation(id)) => operations::view::operation(context, &id, &query, refused()).await,
+        Some(Page::Task(upid)) => operations::task_view::task(context, &upid, &query, refused()).await,
         None => Err(Error::Answer(AppError::NoSuchPage)),
     };
     match page.map_err(AppError::from) {
@@ -32,11 +34,6 @@ pub async fn render(context: &Context, address: &str) -> Result<RenderedPage, Er
             Ok(trouble(error))
         }
     }
-}
-
-/// The id after `before=`.
-fn before<T: std::str::FromStr>(query: &str) -> Option<T> {
-    query.split('&').find_map(|pair| pair.strip_prefix("before="))?.parse().ok()
 }
 
 /// What a form without JavaScript has to say on the page that it stands on.

@@ -12,5 +12,7 @@ pub mod wire;
 cfg_if::cfg_if! {
     if #[cfg(feature = "hydrate")] {
         pub mod browser;
+        pub mod chart;
+        pub mod copy;
     }
 }
