@@ -56,6 +56,7 @@ pub fn Timeline(
             {has_foot.then(|| view! { <nav class="tl-foot" aria-label="Parts of the history">{newest} {older}</nav> })}
         </section>
     }
+    .into_any()
 }
 
 /// The latest lines, with the way to all.
@@ -77,6 +78,7 @@ pub fn Latest(
             </div>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -111,6 +113,7 @@ fn Lines(history: History) -> impl IntoView {
         {none}
         <ol class="tl">{lines}</ol>
     }
+    .into_any()
 }
 
 /// What to show of it: links would do for one thing at a time, a form does for all three.
@@ -133,6 +136,7 @@ fn FilterForm(filter: Filter, actors: Vec<String>, page: String, me: String) -> 
             {reset}
         </form>
     }
+    .into_any()
 }
 
 #[component]
@@ -149,6 +153,7 @@ fn Choice(name: &'static str, label: &'static str, all: &'static str, chosen: St
             {options}
         </select>
     }
+    .into_any()
 }
 
 /// What goes on.
@@ -168,6 +173,7 @@ fn OpenLine(row: OperationRow, now: i64) -> impl IntoView {
             <span class="tl-now">"now"</span>
         </li>
     }
+    .into_any()
 }
 
 /// What was done elsewhere.
@@ -198,6 +204,7 @@ fn TaskLine(task: NodeTask, now: i64) -> impl IntoView {
             <When at=began * 1000 now />
         </li>
     }
+    .into_any()
 }
 
 /// Whether somebody asked the task to end, as Proxmox's own words for it say.
@@ -236,6 +243,7 @@ fn Line(event: EventRow, operation: Option<OperationRow>, now: i64) -> impl Into
             <When at=event.at now />
         </li>
     }
+    .into_any()
 }
 
 /// What happened.

@@ -193,8 +193,14 @@ pub async fn stop_operation(context: &Context, id: &OperationId) -> Result<(), E
 /// Stops a task, whoever began it.
 pub async fn stop_task(context: &Context, upid: &Upid) -> Result<(), Error> {
     let vmid = audited_task(context, upid).await?;
-    let living = container_store::find_living(context.state.db(), &context.cluster.name, vmid).await;
-    let living = living.map_err(|e| Error::Db("read a container", e))?.ok_or(Error::Answer(AppError::NoSuchTask))?;
+    let find = async || container_store::find_living(context.state.db(), &context.cluster.name, vmid).await;
+    let mut living = find().await.map_err(|e| Error::Db("read a container", e))?;
+    if living.is_none() {
+        // nobody has listed it yet, which gives it its row
+        containers::list_containers(context).await?;
+        living = find().await.map_err(|e| Error::Db("read a container", e))?;
+    }
+    let living = living.ok_or(Error::Answer(AppError::NoSuchTask))?;
     let about = About { container: living.id, vmid, hostname: living.hostname, operation: None };
     stop(context, about, upid).await
 }

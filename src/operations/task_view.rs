@@ -78,6 +78,7 @@ fn Task(seen: TaskSeen, title: String, container: (String, String), now: i64, re
             {stop}
         </div>
     }
+    .into_any()
 }
 
 fn glyph(task: &TaskSeen) -> &'static str {
@@ -147,6 +148,7 @@ pub fn TaskPanel(
             <p class="log-foot"><code>{upid.to_string()}</code></p>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -175,6 +177,7 @@ fn Log(log: LogSeen, id: String, page: String) -> impl IntoView {
             </div>
         </div>
     }
+    .into_any()
 }
 
 /// The class of a line: what went wrong and what warns is told apart from what is usual.

@@ -77,6 +77,7 @@ fn Operation(row: OperationRow, tasks: Vec<TaskSeen>, now: i64, refused: Option<
             </p>
         </div>
     }
+    .into_any()
 }
 
 /// How it ended, and what to do next.

@@ -19,11 +19,11 @@ pub async fn render(context: &Context, address: &str) -> Result<RenderedPage, Er
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let query = Query::of(query);
     let page = match Page::of(path) {
-        Some(Page::Container(id, tab)) => containers::page::container(context, &id, tab, &query, refused()).await,
-        Some(Page::Delete(id)) => containers::page::question(context, &id, refused()).await,
-        Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, &query, refused()).await,
-        Some(Page::Operation(id)) => operations::view::operation(context, &id, &query, refused()).await,
-        Some(Page::Task(upid)) => operations::task_view::task(context, &upid, &query, refused()).await,
+        Some(Page::Container(id, tab)) => Box::pin(containers::page::container(context, &id, tab, &query, refused())).await,
+        Some(Page::Delete(id)) => Box::pin(containers::page::question(context, &id, refused())).await,
+        Some(Page::Number(cluster, vmid)) => Box::pin(containers::page::number(context, &cluster, vmid, &query, refused())).await,
+        Some(Page::Operation(id)) => Box::pin(operations::view::operation(context, &id, &query, refused())).await,
+        Some(Page::Task(upid)) => Box::pin(operations::task_view::task(context, &upid, &query, refused())).await,
         None => Err(Error::Answer(AppError::NoSuchPage)),
     };
     match page.map_err(AppError::from) {

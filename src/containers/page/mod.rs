@@ -207,7 +207,8 @@ async fn with_node<T, F: Future<Output = Part<T>>>(
     let stored = stored.filter(|row| row.cluster == context.cluster.name && row.gone_at.is_none());
     let Some(stored) = stored else { return Ok((subject(context, id).await?, Err(AppError::NoSuchContainer))) };
     let asked = asked::with_client(context, |client| ask(client, stored.node.clone(), stored.vmid));
-    let (subject, mut asked) = futures::join!(subject(context, id), asked);
+    // on the heap: there are many questions in it
+    let (subject, mut asked) = futures::join!(subject(context, id), Box::pin(asked));
     let subject = subject?;
     if let Some(row) = subject.row.as_ref().filter(|row| row.node != stored.node) {
         asked = asked::with_client(context, |client| ask(client, row.node.clone(), row.vmid)).await;
@@ -331,6 +332,7 @@ fn Head(subject: Subject, tab: Tab) -> impl IntoView {
         {trouble}
         {banner}
     }
+    .into_any()
 }
 
 /// The parts of the page, each with an address of its own; a new one is a line here and one in [`Tab`].
@@ -360,6 +362,7 @@ fn Facts(row: ContainerRow, address: Option<String>, now: i64) -> impl IntoView 
         {lock}
         <span class="flex gap-1">{row.tags.into_iter().map(|text| view! { <Tag text /> }).collect_view()}</span>
     }
+    .into_any()
 }
 
 /// What is under way, or how the last verb failed.
@@ -376,6 +379,7 @@ fn Banner(operation: OperationView, now: i64) -> impl IntoView {
             <span class="ml-auto text-link whitespace-nowrap">"Show operation"</span>
         </a>
     }
+    .into_any()
 }
 
 /// Why a verb is not allowed now.
@@ -421,5 +425,6 @@ fn Verbs(id: ContainerId, row: ContainerRow, running: Option<OperationView>, now
             <MenuItems id name=Signal::stored(row.name.clone()) form="verbs".to_owned() refusal=why />
         </div>
     }
+    .into_any()
 }
 

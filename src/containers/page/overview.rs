@@ -137,6 +137,7 @@ fn Facts(config: LxcConfig, status: Option<LxcStatus>, interfaces: Part<Option<V
             {get("hookscript").map(|script| fact("Hook script", script.to_owned()))}
         </dl>
     }
+    .into_any()
 }
 
 fn fact(name: &str, value: String) -> impl IntoView + use<> {
@@ -194,6 +195,7 @@ fn Network(key: String, net: NetworkInterface, addresses: Vec<Interface>) -> imp
             {mac.map(|mac| view! { <code class="block text-ink-3">{mac}</code> })}
         </dd>
     }
+    .into_any()
 }
 
 #[component]

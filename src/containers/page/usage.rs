@@ -94,6 +94,7 @@ pub fn Usage(known: Known, row: ContainerRow, range: Rrd, page: String) -> impl 
             {body}
         </section>
     }
+    .into_any()
 }
 
 /// The figures over a time; none where Proxmox has none.
@@ -188,6 +189,7 @@ fn Charts(grid: Grid, figures: Vec<Figure>, range: Rrd, words: &'static str) -> 
         <div class="charts">{charts}</div>
         {table}
     }
+    .into_any()
 }
 
 /// One chart. `first` is the column of the table in which its first series stands.
@@ -264,6 +266,7 @@ fn Chart(figure: Figure, labels: Vec<String>, words: &'static str, first: usize)
             </div>
         </figure>
     }
+    .into_any()
 }
 
 /// A chart in words: what it shows, now, and between which values it moves.
@@ -321,6 +324,7 @@ fn Table<'a>(grid: Grid, figures: &'a [Figure], range: Rrd, words: &'static str)
             </div>
         </details>
     }
+    .into_any()
 }
 
 fn moment(at: i64) -> OffsetDateTime {
