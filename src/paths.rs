@@ -233,7 +233,17 @@ mod tests {
         assert_eq!(Page::of(&delete(&container)), Some(Page::Delete(container)));
         assert_eq!(Page::of(&super::operation(&operation)), Some(Page::Operation(operation)));
         assert_eq!(Page::of(&number(&cluster, vmid)), Some(Page::Number(cluster, vmid)));
-        for none in ["/", "/containers", "/containers/105", "/operations/105/x", "/tasks/UPID", "/tasks/%", "/tasks/%zz", "/clusters/homelab/105/x", "containers"] {
+        for none in [
+            "/",
+            "/containers",
+            "/containers/105",
+            "/operations/105/x",
+            "/tasks/UPID",
+            "/tasks/%",
+            "/tasks/%zz",
+            "/clusters/homelab/105/x",
+            "containers",
+        ] {
             assert_eq!(Page::of(none), None, "{none}");
         }
     }

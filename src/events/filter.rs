@@ -1,6 +1,10 @@
 //! What is shown of a history: which kinds of things, by whom, with which end. The same words sort events of ours and tasks of Proxmox's.
 
-use crate::{operations::model::Verb, pages::query::Query, proxmox::{ids::UserId, wire::NodeTask}};
+use crate::{
+    operations::model::Verb,
+    pages::query::Query,
+    proxmox::{ids::UserId, wire::NodeTask},
+};
 use strum::{Display, EnumIter, EnumString};
 
 /// A kind of things that are done to a container.

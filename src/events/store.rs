@@ -201,22 +201,9 @@ pub async fn list_filtered_events(
     let EventFilterRow { what, actor, ended } = filter;
     let rows = match of {
         EventsOf::Container(id) => {
-            let sql = concat!(
-                "SELECT ",
-                event_columns!(),
-                " FROM container_events e WHERE e.container_id = $1 AND e.id < $2",
-                filtered!(),
-                "$3"
-            );
-            both!(db, |pool| sqlx::query_as(sql)
-                .bind(id)
-                .bind(before)
-                .bind(asked)
-                .bind(what)
-                .bind(actor)
-                .bind(ended)
-                .fetch_all(pool)
-                .await)
+            let sql =
+                concat!("SELECT ", event_columns!(), " FROM container_events e WHERE e.container_id = $1 AND e.id < $2", filtered!(), "$3");
+            both!(db, |pool| sqlx::query_as(sql).bind(id).bind(before).bind(asked).bind(what).bind(actor).bind(ended).fetch_all(pool).await)
         }
         EventsOf::Vmid(cluster, vmid) => {
             let sql = concat!(

@@ -45,7 +45,8 @@ pub fn Timeline(
     let older = older.map(|to| view! { <a class="a" href=to rel="next">"Older"</a> });
     let newest = history.is_older_part.then(|| view! { <a class="a" href=link(vec![])>"Newest"</a> });
     let has_foot = older.is_some() || newest.is_some();
-    let filter = view! { <FilterForm filter=history.filter.clone() actors=history.actors.iter().cloned().collect() page=page.clone() me /> };
+    let filter =
+        view! { <FilterForm filter=history.filter.clone() actors=history.actors.iter().cloned().collect() page=page.clone() me /> };
     view! {
         <section class="panel" id="history" aria-labelledby="history-h">
             <div class="panel-h panel-l flex-wrap py-1.5">
@@ -237,7 +238,7 @@ fn Line(event: EventRow, operation: Option<OperationRow>, now: i64) -> impl Into
         <li>
             <Glyph name=glyph(&event, shown.as_ref()) />
             <div>
-                {title} <span class=tone(&event)>{said(&event, error.as_ref())}</span>
+                {title} " " <span class=tone(&event)>{said(&event, error.as_ref())}</span>
                 <span class="tl-who" title=exact(event.at)>{details.join(" · ")} {reference}</span>
             </div>
             <When at=event.at now />
@@ -258,7 +259,9 @@ fn title(event: &EventRow) -> String {
         (EventKind::Created, _) => "Created".to_owned(),
         (EventKind::ServiceReady, _) => "Service ready".to_owned(),
         (EventKind::ScriptCompleted, _) => "Script completed".to_owned(),
-        (EventKind::TaskStopped, _) => format!("Stopped a task: {}", event.upid.as_ref().map_or_else(String::new, |upid| task_title(upid.kind()))),
+        (EventKind::TaskStopped, _) => {
+            format!("Stopped a task: {}", event.upid.as_ref().map_or_else(String::new, |upid| task_title(upid.kind())))
+        }
         (EventKind::Failed | EventKind::Refused, None) if event.upid.is_some() => "Stop of a task not done".to_owned(),
         (EventKind::Failed, verb) => format!("{} failed", verb.map_or("Operation", Verb::label)),
         (EventKind::Refused, verb) => format!("{} refused", verb.map_or("Operation", Verb::label)),

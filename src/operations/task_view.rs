@@ -117,7 +117,7 @@ pub fn TaskPanel(
     let bar = task.log.is_ok().then(|| {
         view! {
             <span class="ml-auto flex gap-1">
-                {is_running.then(|| view! { <span class="live mr-1"><Glyph name="pending" />"Following"</span> })}
+                {is_running.then(|| view! { <span class="live mr-1"><Glyph name="pending" /><span class="max-[860px]:sr-only">"Following"</span></span> })}
                 <button type="button" class="btn btn-ghost btn-square btn-sm js-only" data-copy=id.clone() aria-label="Copy log" title="Copy log">
                     <Icon name="copy" class="i-sm" />
                 </button>

@@ -17,7 +17,10 @@ use crate::{
     },
     paths,
     server::{Context, Error},
-    ui::{icons::{Glyph, Icon}, parts::ErrorNote},
+    ui::{
+        icons::{Glyph, Icon},
+        parts::ErrorNote,
+    },
 };
 use leptos::prelude::*;
 
@@ -45,6 +48,7 @@ fn Operation(row: OperationRow, tasks: Vec<TaskSeen>, now: i64, refused: Option<
     });
     let page = paths::operation(&row.id);
     let log = (tasks.len() > 1).then(|| view! { <a class="btn btn-sm" href=paths::operation_log(&row.id) rel="external" download=""><Icon name="download" class="i-sm" />"Download all logs"</a> });
+    let has_more = log.is_some() || stop.is_some();
     let none = tasks.is_empty().then(|| view! { <p class="text-ink-3">"Proxmox has no task for it."</p> });
     let tasks = tasks.into_iter().map(|task| view! { <TaskPanel task page=page.clone() now /> }).collect_view();
     view! {
@@ -70,7 +74,7 @@ fn Operation(row: OperationRow, tasks: Vec<TaskSeen>, now: i64, refused: Option<
             </section>
             {tasks}
             {none}
-            <div class="flex flex-wrap items-center gap-2">{log} {stop}</div>
+            {has_more.then(|| view! { <div class="flex flex-wrap items-center gap-2">{log} {stop}</div> })}
             <p class="text-xs text-ink-3">
                 {if shown.is_open() { "Leaving this page changes nothing: the operation runs on the server. " } else { "" }} "Operation "
                 <code>{row.id.to_string()}</code>
@@ -115,9 +119,7 @@ fn manner_of(operation: &OperationView) -> &'static str {
 /// What a tired reader can do about it.
 fn what_next(error: &AppError) -> &'static str {
     match error {
-        AppError::TaskFailed { .. } => {
-            "The log below says why; its end stands in Berth's log too, under the reference."
-        }
+        AppError::TaskFailed { .. } => "The log below says why; its end stands in Berth's log too, under the reference.",
         AppError::DidNotStop { .. } => "It still runs. A shutdown that may end in a hard stop, or a stop, brings it to stand.",
         AppError::Interrupted { .. } => "What was done before that stands below. The next step can be asked for again.",
         AppError::OutcomeUnknown { .. } => "Its status is what Proxmox says now; the tasks below tell the rest.",

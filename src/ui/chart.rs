@@ -35,16 +35,18 @@ pub fn listen() {
     on("keydown", |event: KeyboardEvent| {
         let Some(chart) = chart_of(&event) else { return };
         let at = SHOWN.with_borrow(|shown| shown.as_ref().map_or(0, |(_, index)| *index));
-        let to = move |count: usize| match event.key().as_str() {
-            "ArrowLeft" => Some(at.saturating_sub(1)),
-            "ArrowRight" => Some(at + 1),
-            "PageUp" => Some(at.saturating_sub(10)),
-            "PageDown" => Some(at + 10),
-            "Home" => Some(0),
-            "End" => count.checked_sub(1),
-            _ => None,
-        }
-        .inspect(|_| event.prevent_default());
+        let to = move |count: usize| {
+            match event.key().as_str() {
+                "ArrowLeft" => Some(at.saturating_sub(1)),
+                "ArrowRight" => Some(at + 1),
+                "PageUp" => Some(at.saturating_sub(10)),
+                "PageDown" => Some(at + 10),
+                "Home" => Some(0),
+                "End" => count.checked_sub(1),
+                _ => None,
+            }
+            .inspect(|_| event.prevent_default())
+        };
         show(&chart, to);
     });
 }

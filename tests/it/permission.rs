@@ -47,8 +47,7 @@ async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)
             let id = if number < 4 { traces.container.as_str() } else { traces.operation.as_str() };
             let query = [("id", id), ("container", id), ("operation", id), ("address", address), ("upid", traces.task.as_str())];
             let query = serde_urlencoded::to_string(query).unwrap();
-            let arguments =
-                format!("{query}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark&username=x&realm=pve&password=x");
+            let arguments = format!("{query}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark&username=x&realm=pve&password=x");
             let answer = if method == reqwest::Method::GET {
                 browser.send(method.clone(), &format!("{path}?{arguments}"), &[("accept", "application/json")], "").await
             } else {

@@ -42,7 +42,10 @@ use crate::{
         ids::{ClusterName, NodeName, Vmid},
     },
     server::{Context, Error},
-    services::{store::{ServiceRow, list_services}, view::Services},
+    services::{
+        store::{ServiceRow, list_services},
+        view::Services,
+    },
     ui::{
         format,
         icons::{Glyph, Icon},
@@ -427,4 +430,3 @@ fn Verbs(id: ContainerId, row: ContainerRow, running: Option<OperationView>, now
     }
     .into_any()
 }
-

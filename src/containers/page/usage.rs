@@ -88,7 +88,7 @@ pub fn Usage(known: Known, row: ContainerRow, range: Rrd, page: String) -> impl 
         <section class="panel" aria-labelledby="usage-h" id="usage">
             <div class="panel-h panel-l">
                 <h2 id="usage-h">"Usage"</h2>
-                <span class="text-ink-3 text-xs max-[860px]:hidden">"every 10 s, live"</span>
+                <span class="text-ink-3 text-xs max-[860px]:hidden">"every 10 s, live · times are UTC"</span>
                 <nav class="seg ml-auto" aria-label="Time">{links.into_iter().collect_view()}</nav>
             </div>
             {body}
@@ -104,13 +104,13 @@ fn charts(known: &Known, row: &ContainerRow, range: Rrd) -> Part<Option<(Grid, V
     let is_running = row.status == Status::Running;
     let finest = if range == Rrd::Hour { samples } else { known.latest.as_deref().unwrap_or_default() };
     let now = |name: &str| latest(finest, name).filter(|_| is_running);
-    let status = known.status.as_ref().ok().filter(|_| is_running);
+    let status = known.status.as_ref().ok();
     let figures = vec![
         cpu(&grid, row, status),
-        memory(&grid, row),
+        memory(&grid, row, status),
         rates(&grid, "network", "Network", [("In", "netin"), ("Out", "netout")], now),
         rates(&grid, "disk-io", "Disk I/O", [("Write", "diskwrite"), ("Read", "diskread")], now),
-        disk(&grid, status, now),
+        disk(&grid, status, is_running, now),
     ];
     Ok(Some((grid, figures)))
 }
@@ -129,16 +129,17 @@ fn cpu(grid: &Grid, row: &ContainerRow, status: Option<&LxcStatus>) -> Figure {
     Figure { id: "cpu", title: "CPU", now, of, series, top: 1.0, scale: ["100 %", "50 %", "0 %"].map(str::to_owned) }
 }
 
-fn memory(grid: &Grid, row: &ContainerRow) -> Figure {
+fn memory(grid: &Grid, row: &ContainerRow, status: Option<&LxcStatus>) -> Figure {
     let values = grid.values("mem");
-    let limit = row.usage.map(|usage| usage.memory_limit as f64).or_else(|| grid.values("maxmem").into_iter().rev().flatten().next());
+    let limit = row.usage.map(|usage| usage.memory_limit).or_else(|| status?.maxmem).map(|limit| limit as f64);
+    let limit = limit.or_else(|| grid.values("maxmem").into_iter().rev().flatten().next());
     let now = row.usage.map_or_else(|| UNKNOWN.to_owned(), |usage| format::bytes(usage.memory));
     part_of_whole("memory", "Memory", now, values, limit)
 }
 
-fn disk(grid: &Grid, status: Option<&LxcStatus>, now: impl Fn(&str) -> Option<f64>) -> Figure {
+fn disk(grid: &Grid, status: Option<&LxcStatus>, is_running: bool, now: impl Fn(&str) -> Option<f64>) -> Figure {
     let values = grid.values("disk");
-    let used = status.and_then(|status| status.disk).map(|used| used as f64).or_else(|| now("disk"));
+    let used = status.filter(|_| is_running).and_then(|status| status.disk).map(|used| used as f64).or_else(|| now("disk"));
     let whole = status.and_then(|status| status.maxdisk).map(|whole| whole as f64);
     let whole = whole.or_else(|| grid.values("maxdisk").into_iter().rev().flatten().next());
     part_of_whole("disk", "Root disk", used.map_or_else(|| UNKNOWN.to_owned(), bytes), values, whole)
@@ -200,7 +201,8 @@ fn Chart(figure: Figure, labels: Vec<String>, words: &'static str, first: usize)
     let points: Vec<String> = series.iter().map(|series| places(&series.values, top)).collect();
     let columns: Vec<String> = (first..first + series.len()).map(|column| column.to_string()).collect();
     let gaps = gaps(&series[0].values).into_iter().map(|(from, to)| {
-        let word = (to - from >= 16.0).then(|| view! { <text class="no-data" x=format!("{:.2}%", (from + to) / 2.0) y="50%">"no data"</text> });
+        let word =
+            (to - from >= 16.0).then(|| view! { <text class="no-data" x=format!("{:.2}%", (from + to) / 2.0) y="50%">"no data"</text> });
         view! {
             <rect class="gap" x=format!("{from:.2}%") y="0" width=format!("{:.2}%", to - from) height="100%" fill="url(#hatch)" />
             {word}
@@ -214,7 +216,8 @@ fn Chart(figure: Figure, labels: Vec<String>, words: &'static str, first: usize)
         view! { <path class=class d=line(&series.values, top) /> }
     });
     let lines = lines.collect_view();
-    let dots = (0..series.len()).map(|index| view! { <circle class=if index == 0 { "dot" } else { "dot dot-2" } r="3.5" /> }).collect_view();
+    let dots =
+        (0..series.len()).map(|index| view! { <circle class=if index == 0 { "dot" } else { "dot dot-2" } r="3.5" /> }).collect_view();
     let legend = (series.len() > 1).then(|| {
         let entries = series.iter().enumerate().map(|(index, series)| {
             let class = if index == 0 { "l1" } else { "l2" };
@@ -293,7 +296,11 @@ fn places(values: &[Option<f64>], top: f64) -> String {
 fn Table<'a>(grid: Grid, figures: &'a [Figure], range: Rrd, words: &'static str) -> impl IntoView + use<> {
     let heads = figures.iter().flat_map(|figure| {
         figure.series.iter().map(|series| {
-            let name = if series.name == figure.title { series.name.to_owned() } else { format!("{} {}", figure.title, series.name.to_lowercase()) };
+            let name = if series.name == figure.title {
+                series.name.to_owned()
+            } else {
+                format!("{} {}", figure.title, series.name.to_lowercase())
+            };
             view! { <th scope="col">{name}</th> }
         })
     });
