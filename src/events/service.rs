@@ -30,7 +30,7 @@ const TASKS_AT_ONCE: u64 = 200;
 /// How often, where a filter or our own operations leave too few of them.
 const ROUNDS: usize = 3;
 /// By how much the clock of a node and that of our database may differ, and an operation may be longer than its tasks.
-const SLACK_MS: i64 = 24 * 60 * 60 * 1000;
+pub const SLACK_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Where a part of a history begins: behind this event and this task, which are the last ones that were shown before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

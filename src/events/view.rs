@@ -226,6 +226,9 @@ fn Line(event: EventRow, operation: Option<OperationRow>, now: i64) -> impl Into
         Some(to) => view! { <a class="tl-what" href=to>{title}</a> }.into_any(),
         None => view! { <span class="tl-what">{title}</span> }.into_any(),
     };
+    // whoever stopped its task did not do what the operation did
+    let shown = shown.filter(|_| event.kind != EventKind::TaskStopped);
+    let error = error.filter(|_| event.kind != EventKind::TaskStopped);
     let details = [
         Some(event.actor.to_string()),
         event.source.as_ref().map(|source| format!("from {source}")),

@@ -1,11 +1,17 @@
 //! A task of Proxmox's with its log: on the page of the operation that it belongs to, or on one of its own. The server renders both; see
 //! [`crate::pages`].
 
-use super::task::{self, LINES, LogSeen, StopRefusal, TaskSeen};
+use super::{
+    store::list_upids,
+    task::{self, LINES, LogSeen, StopRefusal, TaskSeen},
+};
 use crate::{
     containers::store as containers,
     error::AppError,
-    events::filter::{Ended, task_title},
+    events::{
+        filter::{Ended, task_title},
+        service::SLACK_MS,
+    },
     pages::{
         model::RenderedPage,
         parts::{Crumbs, exact, rendered},
@@ -39,17 +45,27 @@ pub async fn task(context: &Context, upid: &Upid, query: &Query, refused: Option
         return Err(Error::Answer(AppError::NoSuchTask));
     }
     let now = db.now_ms().await.map_err(|e| Error::Db("tell the time", e))?;
+    let around = [upid.starttime() * 1000 - SLACK_MS, upid.starttime() * 1000 + SLACK_MS];
+    let ours = list_upids(db, &context.cluster.name, vmid, around[0], around[1]).await;
+    let is_foreign = !ours.map_err(|e| Error::Db("read the tasks of operations", e))?.contains(upid);
     let container = match living {
         Some(living) => (living.hostname, paths::container(&living.id)),
         None => (format!("CT {vmid}"), paths::number(&context.cluster.name, vmid)),
     };
     let title = format!("{} {}", task_title(upid.kind()), container.0);
     let is_under_way = matches!(seen.ended, Ok(Ended::Running));
-    Ok(rendered(title.clone(), is_under_way, move || view! { <Task seen title container now refused /> }))
+    Ok(rendered(title.clone(), is_under_way, move || view! { <Task seen title container is_foreign now refused /> }))
 }
 
 #[component]
-fn Task(seen: TaskSeen, title: String, container: (String, String), now: i64, refused: Option<AppError>) -> impl IntoView {
+fn Task(
+    seen: TaskSeen,
+    title: String,
+    container: (String, String),
+    is_foreign: bool,
+    now: i64,
+    refused: Option<AppError>,
+) -> impl IntoView {
     let upid = seen.upid.clone();
     let glyph = glyph(&seen);
     let stop = matches!(seen.ended, Ok(Ended::Running)).then(|| {
@@ -71,7 +87,7 @@ fn Task(seen: TaskSeen, title: String, container: (String, String), now: i64, re
                     {upid.user().to_owned()} " · " <span title="By the clock of its node">{exact(upid.starttime() * 1000)}</span> " · "
                     {said(&seen, now)} " · CT " {upid.id().to_owned()} " on " {upid.node().to_string()}
                 </p>
-                <p class="text-ink-3">"Begun in Proxmox, or by one of its jobs, and not through Berth."</p>
+                {is_foreign.then_some(view! { <p class="text-ink-3">"Begun in Proxmox, or by one of its jobs, and not through Berth."</p> })}
             </div>
             {trouble}
             <TaskPanel task=seen page now />

@@ -138,11 +138,11 @@ async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: O
         });
         view! {
             <div class=if has_two { "cols" } else { "max-w-[72rem]" }>
-                <div class="grid gap-5 min-w-0">
+                <div class="col">
                     {usage} {services}
                     <Latest history whole />
                 </div>
-                {configuration.map(|configuration| view! { <div class="grid gap-5 min-w-0">{configuration}</div> })}
+                {configuration.map(|configuration| view! { <div class="col">{configuration}</div> })}
             </div>
         }
     }))

@@ -24,7 +24,7 @@ use leptos::prelude::*;
 #[component]
 pub fn Configuration(known: Known, row: ContainerRow) -> impl IntoView {
     let Known { config, pending, status, interfaces, .. } = known;
-    let body = match config {
+    match config {
         Ok(config) => {
             let notes = config.get("description").map(|text| view! { <Notes text=text.trim_end().to_owned() /> });
             let raw = raw(&config);
@@ -55,8 +55,7 @@ pub fn Configuration(known: Known, row: ContainerRow) -> impl IntoView {
             </section>
         }
         .into_any(),
-    };
-    body
+    }
 }
 
 /// What somebody wrote, as a text with its line breaks. Proxmox takes it for Markdown; it is not made into HTML here.

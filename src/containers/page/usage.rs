@@ -74,7 +74,7 @@ pub fn Usage(known: Known, row: ContainerRow, range: Rrd, page: String) -> impl 
         // the hour needs no saying
         let to = if other == Rrd::Hour { page.clone() } else { paths::with_query(&page, &[("range", other.as_str())]) };
         let is_this = other == range;
-        view! { <a href=to aria-label=words aria-current=is_this.then_some("true")>{text}</a> }
+        view! { <a href=to aria-label=format!("{text}: {words}") aria-current=is_this.then_some("true")>{text}</a> }
     });
     let body = match charts(&known, &row, range) {
         Ok(Some((grid, figures))) => view! { <Charts grid figures range words /> }.into_any(),
