@@ -8,6 +8,7 @@ use crate::{
     error::AppError,
     operations::{
         live::{ChangedOperations, LiveOperations},
+        log,
         probe::Probe,
         recovery,
         service::Operations,
@@ -209,6 +210,8 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
     let pages = Router::new()
         .route(paths::login(), get(sign_in))
         .route(paths::second_factor(), get(second_factor))
+        .route("/operations/{id}/log", get(log::operation))
+        .route("/tasks/{upid}/log", get(log::of_task))
         .fallback(page)
         .layer(ServiceBuilder::new().layer(compression()).layer(identified));
     Router::new()

@@ -634,7 +634,7 @@ impl Shown<'_> {
 
     fn last_event(&self) -> AnyView {
         let Some(event) = &self.row.last_event else { return nothing() };
-        let text = title_of(event.kind, event.verb);
+        let text = title_of(event.kind, event.verb, event.upid.as_ref());
         view! { <span class="block truncate" title=event.actor.to_string()>{text} " " <When at=event.at now=self.now * 1000 /></span> }
             .into_any()
     }

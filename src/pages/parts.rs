@@ -148,6 +148,9 @@ pub fn trouble(error: AppError) -> RenderedPage {
         AppError::NoSuchOperation => {
             ("There is no such operation", "The address may be mistyped, or your Proxmox account may not see its container.")
         }
+        AppError::NoSuchTask => {
+            ("There is no such task", "Proxmox keeps a task for a while, and shows it to who started it or may audit its node.")
+        }
         error => {
             return rendered("No answer".to_owned(), false, move || {
                 view! {

@@ -128,7 +128,7 @@ fn attributes(element: &Element, want: &Element) {
         set(element, &name, value.as_deref());
     }
     for name in names(element) {
-        if !want.has_attribute(&name) && name != "open" && name != "style" {
+        if !want.has_attribute(&name) && !["open", "style", "data-on"].contains(&name.as_str()) {
             set(element, &name, None);
         }
     }

@@ -9,7 +9,7 @@ use berth::{
     },
     error::AppError,
     operations::{
-        api::GetOperation,
+        api::{GetOperation, StopOperation, StopTask},
         model::{ContainerId, Verb},
         rules::{self, Live},
     },
@@ -21,6 +21,7 @@ use reqwest::Method;
 use std::{collections::BTreeSet, time::Duration};
 use strum::VariantNames;
 
+const NO_TASK: &str = "UPID:pve1:00000001:00000001:00000001:vzstart";
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 fn code(error: &AppError) -> String {
@@ -74,6 +75,7 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("a stranger", stranger.act_on(Verb::Start, nobody.clone(), "").await.error()),
         ("an id of nothing", alice.act_on(Verb::Start, nobody, "").await.error()),
         ("an operation of nothing", alice.read(GetOperation { id: "0".repeat(32).parse().unwrap() }).await.error()),
+        ("a task of nothing", alice.post(StopTask { upid: format!("{NO_TASK}:101:alice@pve:").parse().unwrap() }).await.error()),
         ("a wrong password", stranger.post(sign_in_as("alice", "pve", "wrong")).await.error()),
         ("yubikey@corp", stranger.post(sign_in_as("yubikey", "corp", "berth")).await.error()),
         ("a wrong code", {
@@ -109,6 +111,10 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("another version", AppError::from_server_fn_error(ServerFnErrorErr::Deserialization(String::new()))),
         ("no network", AppError::from_server_fn_error(ServerFnErrorErr::Request(String::new()))),
     ];
+    reached.push(("an operation that has ended", {
+        let operation = ann.act(Verb::Restart, 101).await.report().operation;
+        ann.post(StopOperation { id: operation }).await.error()
+    }));
     let status = |status| Live {
         vmid: 101.try_into().unwrap(),
         status,

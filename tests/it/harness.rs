@@ -323,12 +323,24 @@ impl TestApp {
     }
 
     fn check(&self, what: &str, text: &str) {
+        // a task's log is what somebody asks to see
+        let own = without_logs(text);
         for secret in [MARKER, "PVE:", PASSWORD_FIELD] {
-            if text.contains(secret) {
+            if own.contains(secret) {
                 self.leaks.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{secret:?} in {what}"));
             }
         }
     }
+}
+
+/// A page without the logs of tasks on it, which are in it as it is and as a text for its program.
+fn without_logs(text: &str) -> String {
+    let mut own = String::new();
+    for (number, part) in text.split("pre id=").enumerate() {
+        let is_log = number > 0 && part.trim_start_matches(['\\', '"']).starts_with("log-");
+        own += if is_log { part.split_once("/pre>").map_or("", |(_, rest)| rest) } else { part };
+    }
+    own
 }
 
 impl Drop for TestApp {

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod client;
+mod container_page;
 mod containers;
 mod contention;
 mod crash;

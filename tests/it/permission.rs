@@ -9,7 +9,8 @@ use berth::{
         api::ListOperations,
         model::{ContainerId, OperationId, OperationView, Paged, Verb},
     },
-    paths,
+    paths::{self, Tab},
+    proxmox::ids::Upid,
     server::db::Db,
 };
 use leptos::server_fn::axum::server_fn_paths;
@@ -18,6 +19,8 @@ use leptos::server_fn::axum::server_fn_paths;
 struct Traces {
     container: ContainerId,
     operation: OperationId,
+    /// Of that operation.
+    task: Upid,
     others: [&'static str; 3],
 }
 
@@ -37,10 +40,15 @@ async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)
         }
         // a removal is confirmed with a wrong name
         let (container, operation) = (paths::container(&traces.container), paths::operation(&traces.operation));
-        let addresses = [container.as_str(), operation.as_str(), "/clusters/homelab/104"];
-        for (id, address) in [traces.container.as_str(), traces.operation.as_str(), traces.container.as_str()].into_iter().zip(addresses) {
+        let tabs = [Tab::Operations, Tab::Services].map(|tab| paths::container_tab(&traces.container, tab));
+        let task = paths::task(&traces.task);
+        let addresses = [&container, &tabs[0], &tabs[1], "/clusters/homelab/104", &operation, &task];
+        for (number, address) in addresses.into_iter().enumerate() {
+            let id = if number < 4 { traces.container.as_str() } else { traces.operation.as_str() };
+            let query = [("id", id), ("container", id), ("operation", id), ("address", address), ("upid", traces.task.as_str())];
+            let query = serde_urlencoded::to_string(query).unwrap();
             let arguments = format!(
-                "id={id}&container={id}&operation={id}&address={address}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
+                "{query}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
                  &query=&from=0&count=1000&username=x&realm=pve&password=x"
             );
             let answer = if method == reqwest::Method::GET {
@@ -75,7 +83,8 @@ async fn no_server_function_tells_who_may_not_audit_a_container_anything_about_i
     let operations: Paged<OperationView> = alice.read(ListOperations { container: container.clone(), before: None }).await.json();
     let operation = operations.items[0].id.clone();
     put_service(&app.db(), &container).await;
-    let traces = Traces { container, operation, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
+    let task = alice.events(&container).await.remove(0).upid.unwrap();
+    let traces = Traces { container, operation, task, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
 
     // the test can fail: who may see it sees it
     let seen = ask_all(&alice, &traces).await.into_iter().filter(|(_, text)| !traces.found_in(text).is_empty()).count();
@@ -83,6 +92,11 @@ async fn no_server_function_tells_who_may_not_audit_a_container_anything_about_i
     for user in ["nobody@pve", "bob@pve"] {
         let browser = app.sign_in(user).await;
         let before = app.writes();
+        // what is no server function, but tells something of it too
+        for path in [paths::operation_log(&traces.operation), paths::task_log(&traces.task)] {
+            let answer = browser.open(&path).await;
+            assert_eq!((answer.status.as_u16(), answer.text.contains("TASK OK")), (404, false), "{user} {path}: {}", answer.text);
+        }
         for (path, text) in ask_all(&browser, &traces).await {
             assert_eq!(traces.found_in(&text), Vec::<&str>::new(), "{user} {path}: {text}");
         }

@@ -146,7 +146,7 @@ async fn a_ticket_that_died_in_mid_session_leads_a_page_to_the_sign_in_form() {
     let alice = app.sign_in("alice@pve").await;
     app.cluster.expire_tickets();
     let answer = alice.open("/?tag=prod").await;
-    assert_eq!((answer.status.as_u16(), answer.header("location")), (302, "/login?next=/%3Ftag%3Dprod"));
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/login?next=/%3Ftag%3Dprod"));
 }
 
 #[tokio::test]
