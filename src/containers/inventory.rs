@@ -66,7 +66,6 @@ struct Inner {
     pace: Pace,
     watches: Mutex<HashMap<Viewer, Arc<Watch>>>,
     exact: Mutex<HashMap<(ClusterName, Vmid), (Status, Duration)>>,
-    asked: Flights<(Viewer, bool), ()>,
     errands: Errands,
     closing: watch::Sender<bool>,
     /// Whatever works in the background has one of these.
@@ -79,6 +78,8 @@ pub struct Watch {
     state: Mutex<State>,
     /// Counts the differences that its user would see.
     changed: watch::Sender<u64>,
+    /// The question of the beat, and the one beside it.
+    asked: Flights<bool, ()>,
     waiting: Waiting,
 }
 
@@ -132,7 +133,6 @@ impl Inventory {
             pace,
             watches: Mutex::default(),
             exact: Mutex::default(),
-            asked: Flights::default(),
             closing: watch::Sender::new(false),
             at_work: Mutex::new(Some(mpsc::channel(1))),
         };
@@ -211,13 +211,13 @@ impl Inventory {
     /// is no older than this call, unless somebody else is asking so.
     pub fn ask(&self, post: &Post, anew: bool) -> Asked<()> {
         let anew = anew && post.watch.state().is_warm;
-        let (inventory, post, viewer) = (self.clone(), post.clone(), post.watch.viewer.clone());
+        let (inventory, own) = (self.clone(), post.clone());
         let at_work = self.0.at_work.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(own, _)| own.clone());
         let mut closing = self.0.closing.subscribe();
-        self.0.asked.clone().join(&(viewer, anew), async move {
+        post.watch.asked.join(&anew, async move {
             let _at_work = at_work;
             tokio::select! {
-                asked = inventory.ask_as_somebody(&post, anew) => asked,
+                asked = inventory.ask_as_somebody(&own, anew) => asked,
                 _ = closing.wait_for(|closing| *closing) => Err(Error::Answer(AppError::Offline)),
             }
         })
@@ -343,8 +343,11 @@ impl Inventory {
         fresh.map(|((_, vmid), (status, _))| (*vmid, *status)).collect()
     }
 
-    /// Notes what was read from a container itself; whoever has it in their list sees it at once.
+    /// Notes what was read from a container itself, by an operation that begins or ends; whoever has it in their list sees it at once.
     pub fn note_exact(&self, cluster: &ClusterName, vmid: Vmid, status: Status) {
+        if status == Status::Unknown {
+            return;
+        }
         let now = self.0.pace.now();
         let mut exact = self.0.exact.lock().unwrap_or_else(PoisonError::into_inner);
         exact.retain(|_, (_, at)| now.saturating_sub(*at) < EXACT_FOR);
@@ -465,7 +468,7 @@ fn is_dead(error: &Error) -> bool {
 
 impl Watch {
     fn of(viewer: Viewer) -> Self {
-        Self { viewer, state: Mutex::default(), changed: watch::Sender::new(0), waiting: Waiting::default() }
+        Self { viewer, state: Mutex::default(), changed: watch::Sender::new(0), asked: Flights::default(), waiting: Waiting::default() }
     }
 
     /// What waits to be read of single containers.

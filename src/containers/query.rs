@@ -636,6 +636,8 @@ mod tests {
         }
 
         proptest! {
+            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
             #[test]
             fn what_is_written_down_is_read_as_the_same(text in text(), page in 1..5_usize) {
                 let query = read(&text);

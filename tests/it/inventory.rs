@@ -18,7 +18,10 @@ use berth::{
     server::{live::LIST, session::session_key},
     simulator::{self, CertificateMode, Fault, FaultAction, Request},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 /// How often Proxmox is asked.
@@ -288,7 +291,8 @@ async fn a_session_that_ends_in_mid_action_leaves_the_list_to_the_others_and_the
     assert_eq!(row(&seen, 103).task, None, "told once, as our own");
     app.cluster.finish_tasks();
     assert_eq!(second.end_of(&operation.id).await.state, OperationState::Succeeded);
-    assert_eq!(row(&window(&second, "").await, 103).status, Status::Running, "at once");
+    let ended = window(&second, "").await;
+    assert_eq!((row(&ended, 103).status, &row(&ended, 103).task), (Status::Running, &None), "at once, and nothing goes on any more");
     second.post(SignOut {}).await;
     window(&bob, "").await;
     beat(&app, &bob).await;
@@ -521,4 +525,53 @@ async fn a_window_says_what_happened_last_to_who_may_audit_it() {
     let stale = until(&bob, |window| window.trouble.is_some()).await;
     assert_eq!(stale.rows.len(), his.rows.len());
     assert_eq!(last(&stale, 103), None);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_still_open_does_not_revive_a_session_that_has_expired() {
+    let app = TestApp::with(Setup::stepped()).await;
+    let alice = app.sign_in("alice@pve").await;
+    window(&alice, "").await;
+    let _stream = alice.listen().await;
+    app.execute("UPDATE sessions SET expires_at = 1").await;
+    let bob = app.sign_in("bob@pve").await;
+    window(&bob, "").await;
+    beat(&app, &bob).await;
+    beat(&app, &bob).await;
+    app.cluster.clear_requests();
+    for _ in 0..3 {
+        beat(&app, &bob).await;
+    }
+    assert_eq!(calls(&app, |request| request.user.as_deref() == Some("alice@pve")), BTreeMap::new());
+    assert_eq!(app.column("SELECT id FROM sessions WHERE expires_at = 1").await.len(), 1, "nobody has touched it");
+}
+
+#[tokio::test]
+async fn however_much_changes_the_list_is_spoken_of_four_times_a_second_at_most() {
+    let app = TestApp::with(Setup::stepped()).await;
+    let alice = app.sign_in("alice@pve").await;
+    window(&alice, "").await;
+    let mut stream = alice.listen().await;
+    let began = Instant::now();
+    let change = async {
+        for step in 0..30 {
+            app.cluster.set_lock(103, (step % 2 == 0).then_some("backup"));
+            alice.read(ListContainers {}).await;
+        }
+        app.cluster.set_lock(106, Some("backup"));
+        alice.read(ListContainers {}).await;
+    };
+    let mut words = 0;
+    let listen = async {
+        loop {
+            assert_eq!(stream.next_word().await.as_deref(), Some(LIST));
+            words += 1;
+            if row(&window(&alice, "").await, 106).lock.is_some() {
+                break;
+            }
+        }
+    };
+    timeout(SOON, async { tokio::join!(change, listen) }).await.expect("the last change is heard of");
+    let quarters = began.elapsed().as_millis() / 250;
+    assert!(words <= quarters + 1, "{words} words in {quarters} quarters of a second");
 }
