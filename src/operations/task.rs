@@ -21,6 +21,7 @@ use crate::{
     proxmox::{
         self, Cause, Client,
         client::TaskFilter,
+        error::Thing,
         ids::{Upid, Vmid},
         wire::{Permissions, TaskRunState},
     },
@@ -91,8 +92,7 @@ fn may_stop(user: &str, upid: &Upid, ended: Option<Ended>, permissions: Option<&
 }
 
 fn error_of(context: &Context, upid: &Upid, source: proxmox::Error) -> Error {
-    // of a task that it does not know, Proxmox says that the UPID is wrong (recording basic-44)
-    if matches!(&source.cause, Cause::Invalid { fields, .. } if fields.contains_key("upid")) {
+    if matches!(source.cause, Cause::NotFound { what: Thing::Task, .. }) {
         return Error::Answer(AppError::NoSuchTask);
     }
     let (cluster, vmid) = (context.cluster.name.clone(), upid.id().parse().ok());
