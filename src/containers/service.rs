@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     error::AppError,
-    operations::{self, model::ContainerId},
+    operations::{
+        self,
+        model::{ContainerId, OperationLine},
+    },
     proxmox::{
         self, Cause, Client,
         client::TaskFilter,
@@ -29,6 +32,8 @@ use std::{
 /// resources), and a watcher asks every ten seconds.
 pub const LIST_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long a page waits for a cluster that could not be reached a moment ago.
+const AGAIN_WITHIN: Duration = Duration::from_millis(100);
 /// How many rows a window has at most.
 const MOST_ROWS: usize = 1000;
 
@@ -83,6 +88,41 @@ pub async fn window(context: &Context, query: &Query, from: usize, count: usize)
     Ok(Window { rows, from, total, counts, operations, nodes: nodes.unwrap_or_default(), cluster, as_of, now, trouble: view.trouble })
 }
 
+/// A container as the user's list has it.
+pub struct Sight {
+    /// None where the list does not have it.
+    pub row: Option<ContainerRow>,
+    /// What is under way on it, or has ended lately.
+    pub operation: Option<OperationLine>,
+    /// When Proxmox said so, in epoch seconds; none where it has not said anything yet.
+    pub as_of: Option<i64>,
+    /// The server's time of this answer, in epoch seconds.
+    pub now: i64,
+    /// Why this is not fresh.
+    pub trouble: Option<AppError>,
+}
+
+/// One container, from memory; Proxmox is asked where the list does not have it, which may have come about since.
+pub async fn sight(context: &Context, id: Option<&ContainerId>) -> Result<Sight, Error> {
+    let find = |view: &View| view.snapshot.as_ref().and_then(|snapshot| snapshot.row(id?).cloned());
+    let (_, mut view) = look(context, false).await?;
+    let mut row = find(&view);
+    if row.is_none() && id.is_some() {
+        (_, view) = look(context, true).await?;
+        row = find(&view);
+    }
+    let now = context.state.slice::<Inventory>().pace().epoch();
+    let current = operations::service::list_current(context, |other| row.is_some() && Some(other) == id).await?;
+    let of_it = current.iter().filter(|operation| Some(&operation.container) == id).max_by(|a, b| a.id.cmp(&b.id));
+    Ok(Sight {
+        operation: of_it.map(|operation| operation.in_list(row.as_ref().map(|row| row.status), now)),
+        row: row.map(|row| ContainerRow::clone(&row)),
+        as_of: view.snapshot.map(|snapshot| snapshot.as_of),
+        now,
+        trouble: view.trouble,
+    })
+}
+
 /// What is known of the user's cluster, `anew` from Proxmox, or where nobody has watched. What that takes is waited for within the page's
 /// budget.
 async fn look(context: &Context, anew: bool) -> Result<(Post, View), Error> {
@@ -91,9 +131,13 @@ async fn look(context: &Context, anew: bool) -> Result<(Post, View), Error> {
     let mut post = inventory.look(context)?;
     // who was asked for already may have begun without this session's ticket
     for _ in 0..2 {
-        if !anew && post.watch.is_warm() {
+        let is_warm = !anew && post.watch.is_warm();
+        let is_gone = is_warm && post.watch.view().trouble.is_some_and(|trouble| Reach::of(Some(&trouble)) != Reach::Slow);
+        if is_warm && !is_gone {
             break;
         }
+        // who looks at trouble wants to know whether it is over; what cannot be reached says so at once, and the beat goes on anyway
+        let budget = if is_gone { budget.min(AGAIN_WITHIN) } else { budget };
         match tokio::time::timeout(budget, inventory.ask(&post, anew)).await {
             Ok(Err(AppError::SignedOut)) => {
                 if post.watch.is_dead(&context.session) {
@@ -102,6 +146,7 @@ async fn look(context: &Context, anew: bool) -> Result<(Post, View), Error> {
                 post = inventory.look(context)?;
             }
             Ok(_) => break,
+            Err(_) if is_gone => break,
             Err(_) => {
                 post.watch.slow(&context.cluster, budget, inventory.pace().epoch());
                 break;
@@ -136,7 +181,7 @@ async fn operations_of(
     snapshot: Option<&Snapshot>,
     rows: &mut [ContainerRow],
     now: i64,
-) -> Result<Vec<operations::model::OperationLine>, Error> {
+) -> Result<Vec<OperationLine>, Error> {
     let find = |id: &ContainerId| snapshot.and_then(|snapshot| snapshot.row(id));
     let current = operations::service::list_current(context, |id| find(id).is_some()).await?;
     let open: HashSet<&ContainerId> =

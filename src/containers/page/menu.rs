@@ -19,7 +19,7 @@ pub async fn menu(context: &Context, id: &ContainerId) -> Result<RenderedPage, E
     let subject = subject(context, id).await?;
     let Some(row) = subject.row else { return Err(Error::Answer(AppError::NoSuchContainer)) };
     let running = subject.operation.map(OperationView::from).filter(OperationView::is_open);
-    let now = subject.list.now;
+    let now = subject.sight.now;
     let container = paths::container(id);
     let id = id.clone();
     Ok(rendered(format!("Actions for {}", row.name), false, move || {

@@ -16,8 +16,9 @@ pub use question::question;
 
 use self::asked::{Asked, Part};
 use super::{
-    model::{ContainerList, ContainerRow, may},
-    service, store,
+    model::{ContainerRow, may},
+    service::{self, Sight},
+    store,
     view::{MenuItems, glyph, word},
 };
 use crate::{
@@ -69,7 +70,7 @@ struct Subject {
     operation: Option<OperationRow>,
     /// Where it can be reached.
     address: Option<String>,
-    list: ContainerList,
+    sight: Sight,
 }
 
 /// `/containers/{id}` and its parts. `refused` is what a form without JavaScript has to say.
@@ -190,7 +191,7 @@ pub async fn number(
             absent: "No container has this number now.",
             operation: None,
             address: None,
-            list: service::list_containers(context).await?,
+            sight: service::sight(context, None).await?,
         },
     };
     // its tabs lead to the container; this page is about the number
@@ -235,16 +236,15 @@ fn open(subject: &Subject) -> Option<OperationRow> {
 }
 
 async fn subject(context: &Context, id: &ContainerId) -> Result<Subject, Error> {
-    let list = service::list_containers(context).await?;
-    let latest = list.operations.iter().filter(|line| line.container == *id).max_by(|a, b| a.id.cmp(&b.id));
-    let operation = match latest {
+    let mut sight = service::sight(context, Some(id)).await?;
+    let operation = match &sight.operation {
         Some(line) if line.under_way.is_some() || !line.line.is_empty() => {
             operations::store::get_operation(context.state.db(), &line.id).await.map_err(|e| Error::Db("read an operation", e))?
         }
         _ => None,
     };
     let cluster = context.cluster.name.clone();
-    if let Some(row) = list.rows.iter().find(|row| row.id == *id).cloned() {
+    if let Some(row) = sight.row.take() {
         return Ok(Subject {
             id: Some(id.clone()),
             vmid: row.vmid,
@@ -254,7 +254,7 @@ async fn subject(context: &Context, id: &ContainerId) -> Result<Subject, Error> 
             absent: "",
             operation,
             address: None,
-            list,
+            sight,
         });
     }
     let vmid = operations::service::audited(context, id).await?;
@@ -268,7 +268,7 @@ async fn subject(context: &Context, id: &ContainerId) -> Result<Subject, Error> 
             (latest.rows.into_iter().next().map_or_else(|| format!("CT {vmid}"), |event| event.hostname), "It is deleted.")
         }
     };
-    Ok(Subject { id: Some(id.clone()), vmid, name, cluster, row: None, absent, operation, address: None, list })
+    Ok(Subject { id: Some(id.clone()), vmid, name, cluster, row: None, absent, operation, address: None, sight })
 }
 
 /// The head of the page, and below it the part that was asked for.
@@ -291,7 +291,7 @@ fn page_of<V: IntoView + 'static>(
 
 #[component]
 fn Head(subject: Subject, tab: Tab) -> impl IntoView {
-    let Subject { id, vmid, name, cluster, row, absent, operation, address, list } = subject;
+    let Subject { id, vmid, name, cluster, row, absent, operation, address, sight } = subject;
     let operation = operation.map(OperationView::from);
     let running = operation.clone().filter(OperationView::is_open);
     let (status, tone) = match (&running, &row) {
@@ -301,20 +301,20 @@ fn Head(subject: Subject, tab: Tab) -> impl IntoView {
         (None, None) => (("missing", "Not there"), ""),
     };
     let steps = vec![(cluster.to_string(), None)].into_iter().chain(row.as_ref().map(|row| (row.node.to_string(), None))).collect();
-    let age = match (&list.trouble, list.as_of) {
-        (Some(_), Some(as_of)) => format!("Shown is what it said {}.", format::ago(as_of, list.now)),
+    let age = match (&sight.trouble, sight.as_of) {
+        (Some(_), Some(as_of)) => format!("Shown is what it said {}.", format::ago(as_of, sight.now)),
         _ => String::new(),
     };
-    let trouble = list.trouble.clone().map(|error| view! { <div class="px-page pt-4"><ErrorNote error more=age /></div> });
+    let trouble = sight.trouble.clone().map(|error| view! { <div class="px-page pt-4"><ErrorNote error more=age /></div> });
     let verbs = match (&id, &row) {
-        (Some(id), Some(row)) => Some(view! { <Verbs id=id.clone() row=row.clone() running=running.clone() now=list.now /> }),
+        (Some(id), Some(row)) => Some(view! { <Verbs id=id.clone() row=row.clone() running=running.clone() now=sight.now /> }),
         _ => None,
     };
-    let facts = row.as_ref().map(|row| view! { <Facts row=row.clone() address now=list.now /> });
+    let facts = row.as_ref().map(|row| view! { <Facts row=row.clone() address now=sight.now /> });
     let tabs = id.as_ref().map(|id| view! { <Tabs id=id.clone() tab /> });
     let absent = row.is_none().then(|| view! { <p class="text-ink-2">{absent} " What was done to it is kept."</p> });
     let banner = operation.filter(|operation| operation.is_open() || operation.error.is_some()).map(|operation| {
-        view! { <Banner operation now=list.now /> }
+        view! { <Banner operation now=sight.now /> }
     });
     view! {
         <Crumbs steps />

@@ -26,7 +26,7 @@ pub async fn question(context: &Context, id: &ContainerId, refused: Option<AppEr
     let subject = subject(context, id).await?;
     let Some(row) = subject.row else { return Err(Error::Answer(AppError::NoSuchContainer)) };
     let running = subject.operation.map(OperationView::from).filter(OperationView::is_open);
-    let why = refusal(Verb::Delete, &row, running.as_ref(), subject.list.now);
+    let why = refusal(Verb::Delete, &row, running.as_ref(), subject.sight.now);
     // without it the question can be asked all the same
     let config = match auth::service::create_proxmox_client_from_session(context).await {
         Ok(client) => client.lxc_config_current(&row.node, row.vmid).await.ok(),
