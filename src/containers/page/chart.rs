@@ -9,7 +9,7 @@ const MOST_POINTS: usize = 121;
 const NOT_YET: usize = 2;
 
 /// How far back a chart goes, in seconds.
-pub fn span(range: Rrd) -> i64 {
+fn span(range: Rrd) -> i64 {
     match range {
         Rrd::Hour => 3_600,
         Rrd::Day => 86_400,
