@@ -225,6 +225,44 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await row(page, 'ignores-shutdown').getByRole('link', { name: 'alice@pve' }).click()
     await expect(page.locator('.note')).toContainText('was stopped hard', { timeout: 20_000 })
   },
+  'containers-selected': async (page, berth) => {
+    await berth.signIn(page)
+    for (const name of ['grafana', 'jellyfin', 'web']) await page.getByRole('checkbox', { name: `Select ${name}`, exact: true }).check()
+    await expect(page.getByText('3 selected').last()).toBeVisible()
+  },
+  'bulk-question': async (page, berth) => {
+    await berth.signIn(page)
+    await page.goto(`${berth.url}/bulk?verb=shutdown&all`)
+    await expect(page.getByRole('heading', { name: /^Shut down \d+ containers/ })).toBeVisible()
+  },
+  'bulk-delete-refused': async (page, berth) => {
+    berth.expectStatus(422)
+    await berth.signIn(page)
+    await page.goto(`${berth.url}/bulk?verb=delete&all&q=node:pve2`)
+    await berth.ready(page)
+    await page.getByLabel(/^Type delete/).fill('delete')
+    await page.getByRole('button', { name: /^Delete \d/ }).click()
+    await expect(page.locator('#confirm-said')).not.toBeEmpty()
+  },
+  'bulk-nothing': async (page, berth) => {
+    await berth.signIn(page, { user: 'auditor' })
+    await page.goto(`${berth.url}/bulk?verb=start&all`)
+    await expect(page.getByRole('heading', { name: 'Nothing to start' })).toBeVisible()
+  },
+  'bulk-under-way': async (page, berth) => {
+    await berth.signIn(page)
+    await page.goto(`${berth.url}/bulk?verb=start&all&q=status:stopped`)
+    await berth.ready(page)
+    await page.getByRole('button', { name: /^Start \d/ }).click()
+    await expect(page.locator('#items')).toContainText('Start failed', { timeout: 20_000 })
+  },
+  'bulk-ended': async (page, berth) => {
+    await berth.signIn(page)
+    for (const name of ['refuses-to-start', 'web']) await page.getByRole('checkbox', { name: `Select ${name}`, exact: true }).check()
+    await page.getByRole('button', { name: 'Start 2', exact: true }).click()
+    await page.getByRole('button', { name: 'Start 2 containers' }).click()
+    await expect(page.getByText('1 of 2 done, 1 failed')).toBeVisible({ timeout: 20_000 })
+  },
   'not-found': async (page, berth) => {
     berth.expectStatus(404)
     await berth.signIn(page)

@@ -50,6 +50,8 @@ pub enum Field {
     RecoveryKey,
     /// The container's name, typed once more.
     Confirm,
+    /// Before many are deleted: the verb and their number.
+    ConfirmMany,
 }
 
 /// What is wrong with a field.
@@ -175,6 +177,8 @@ pub enum AppError {
     NoSuchTask,
     /// What was to be stopped does not run, or is not Proxmox's to stop.
     NothingToStop,
+    /// No batch has this id, or somebody else has asked for it.
+    NoSuchBatch,
     /// Its node has no such container any more.
     ContainerNotFound {
         /// Which.
@@ -343,7 +347,12 @@ impl AppError {
             | Self::WrongRecoveryKey
             | Self::SignInExpired => 401,
             Self::Forbidden { .. } | Self::ForeignOrigin => 403,
-            Self::NoSuchContainer | Self::NoSuchOperation | Self::NoSuchTask | Self::ContainerNotFound { .. } | Self::NoSuchPage => 404,
+            Self::NoSuchContainer
+            | Self::NoSuchOperation
+            | Self::NoSuchTask
+            | Self::NoSuchBatch
+            | Self::ContainerNotFound { .. }
+            | Self::NoSuchPage => 404,
             Self::NothingToStop
             | Self::ContainerLocked { .. }
             | Self::AlreadyRunning { .. }
@@ -416,6 +425,7 @@ impl fmt::Display for AppError {
                 (Field::RecoveryKey, Flaw::Empty) => "Enter a recovery key.",
                 (Field::RecoveryKey, _) => "A recovery key is like 1a2b-3c4d-5e6f-7a8b.",
                 (Field::Confirm, _) => "Type the container's name to confirm.",
+                (Field::ConfirmMany, _) => "Type “delete” and the number, as it stands above the field.",
             }),
             Self::Forbidden { vmid: Some(vmid) } => write!(f, "Your Proxmox account may not do that to CT {vmid}."),
             Self::Forbidden { vmid: None } => f.write_str("Your Proxmox account may not do that."),
@@ -423,6 +433,7 @@ impl fmt::Display for AppError {
             Self::NoSuchOperation => f.write_str("There is no such operation that you may see."),
             Self::NoSuchTask => f.write_str("There is no such task that you may see."),
             Self::NothingToStop => f.write_str("Nothing runs there that could be stopped."),
+            Self::NoSuchBatch => f.write_str("There is no such batch of yours."),
             Self::ContainerNotFound { vmid } => write!(f, "Proxmox has no CT {vmid} on its node any more."),
             Self::ContainerLocked { vmid, lock: Lock::Other } => write!(f, "CT {vmid} is locked. Allowed again when the lock is gone."),
             Self::ContainerLocked { vmid, lock } => write!(f, "CT {vmid} is locked: {}. Allowed again when it ends.", lock.word()),
@@ -494,7 +505,7 @@ mod tests {
     #[test]
     fn the_codes_are_a_contract() {
         let codes = "signed_out wrong_credentials second_factor_unsupported wrong_code wrong_recovery_key sign_in_expired invalid forbidden \
-                     no_such_container no_such_operation no_such_task nothing_to_stop container_not_found container_locked already_running \
+                     no_such_container no_such_operation no_such_task nothing_to_stop no_such_batch container_not_found container_locked already_running \
                      not_running is_template must_be_stopped protected ha_managed status_unknown busy identity_changed identity_unclear did_not_stop cancelled \
                      interrupted outcome_unknown task_failed cluster_unreachable cluster_slow certificate_untrusted node_unreachable refused \
                      unintelligible bad_request too_large foreign_origin no_such_page offline outdated internal";

@@ -15,6 +15,7 @@
 //! | [`auth`] | slice | signing in and out with a Proxmox account |
 //! | [`containers`] | slice | the list, and start, shut down, stop |
 //! | [`operations`] | slice | a verb under way: in the database before its first call, and until its end is known |
+//! | [`batches`] | slice | one verb for many containers at once: which, who works it off, how each ended |
 //! | [`events`] | slice | who did what, kept for good |
 //! | [`services`] | slice | what runs in a container |
 //! | [`preferences`] | slice | what a browser remembers: the theme |
@@ -33,6 +34,7 @@
 #![recursion_limit = "512"]
 
 pub mod auth;
+pub mod batches;
 pub mod containers;
 pub mod error;
 pub mod events;

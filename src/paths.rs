@@ -1,7 +1,8 @@
 //! Every link, as a function. A page's address is written here and nowhere else.
 
 use crate::{
-    operations::model::{ContainerId, OperationId},
+    batches::model::BatchId,
+    operations::model::{ContainerId, OperationId, Verb},
     proxmox::ids::{ClusterName, Upid, Vmid},
 };
 
@@ -77,6 +78,29 @@ pub fn with_query(page: &str, pairs: &[(&str, &str)]) -> String {
     if pairs.is_empty() { page.to_owned() } else { format!("{page}?{}", pairs.join("&")) }
 }
 
+/// The question before a verb for many containers; what it is about stands in its query ([`crate::batches`]).
+pub fn bulk() -> &'static str {
+    "/bulk"
+}
+
+/// The same about those containers of a batch to which it was not done.
+pub fn bulk_again(verb: Verb, id: &BatchId) -> String {
+    format!("{}?verb={verb}&again={id}", bulk())
+}
+
+/// A verb for many containers, and what becomes of each.
+pub fn batch(id: &BatchId) -> String {
+    format!("{}/{id}", bulk())
+}
+
+/// A part of that, from 1.
+pub fn batch_part(id: &BatchId, part: usize) -> String {
+    format!("{}?page={part}", batch(id))
+}
+
+/// Where the question is sent to.
+pub const RUN_BATCH: &str = "/api/run_batch";
+
 /// The stream that tells a tab to look again.
 pub fn live() -> &'static str {
     "/api/live"
@@ -99,6 +123,10 @@ pub enum Page {
     Operation(OperationId),
     /// [`task`]
     Task(Upid),
+    /// [`bulk`]
+    Bulk,
+    /// [`batch`]
+    Batch(BatchId),
 }
 
 impl Page {
@@ -106,6 +134,9 @@ impl Page {
     pub fn of(path: &str) -> Option<Self> {
         if path == home() {
             return Some(Self::Home);
+        }
+        if path == bulk() {
+            return Some(Self::Bulk);
         }
         let mut parts = path.strip_prefix('/')?.split('/');
         let page = match (parts.next()?, parts.next()?, parts.next()) {
@@ -117,6 +148,7 @@ impl Page {
             ("clusters", cluster, Some(vmid)) => Self::Number(cluster.parse().ok()?, vmid.parse().ok()?),
             ("operations", id, None) => Self::Operation(id.parse().ok()?),
             ("tasks", upid, None) => Self::Task(decode(upid)?.parse().ok()?),
+            ("bulk", id, None) => Self::Batch(id.parse().ok()?),
             _ => return None,
         };
         parts.next().is_none().then_some(page)
@@ -176,11 +208,14 @@ pub fn login_again(from: &str) -> String {
     from.replacen(second_factor(), login(), 1)
 }
 
+/// The longest address that one is led back to: a page of containers named one by one has its room, and a header too.
+const MOST_NEXT: usize = 4000;
+
 /// `next` where it is a path of this site, else home. `//evil.example` and `/\evil.example` are other sites to a browser.
 pub fn safe_next(next: &str) -> &str {
     let ours = next.starts_with('/')
         && !next.starts_with("//")
-        && next.len() <= 1000
+        && next.len() <= MOST_NEXT
         && !next.contains('\\')
         && next.chars().all(|c| c.is_ascii_graphic())
         && !next.starts_with(login());
@@ -254,6 +289,9 @@ mod tests {
         assert_eq!(Page::of(&delete(&container)), Some(Page::Delete(container)));
         assert_eq!(Page::of(&super::operation(&operation)), Some(Page::Operation(operation)));
         assert_eq!(Page::of(&number(&cluster, vmid)), Some(Page::Number(cluster, vmid)));
+        assert_eq!(Page::of(bulk()), Some(Page::Bulk));
+        let id: BatchId = id.parse().unwrap();
+        assert_eq!(Page::of(&batch(&id)), Some(Page::Batch(id)));
         for none in [
             "",
             "/containers",

@@ -4,6 +4,7 @@ use crate::proxmox::client::ConnectionError;
 use crate::{
     app::{self, Browser},
     auth::{self, page::SecondFactorPage, service::Realms, view::sign_in_page},
+    batches::service::Batches,
     containers::inventory::Inventory,
     error::AppError,
     operations::{
@@ -118,6 +119,7 @@ impl Application {
         slices.insert(LiveOperations::new());
         slices.insert(ChangedOperations { db: db.clone(), inventory });
         slices.insert(Operations::new(config.lifecycle.clone(), probe));
+        slices.insert(Batches::default());
         let sessions = Sessions(db.clone());
         let secure = config.public_url.as_ref().is_some_and(|url| url.is_https());
         let state = AppState::new(&config, db, sealer, clusters, assets, slices);
@@ -139,6 +141,7 @@ impl Application {
         let db = self.db();
         let cleaner = tokio::spawn(clean_up(self.sessions));
         let operations = self.state.slice::<Operations>().clone();
+        let batches = self.state.slice::<Batches>().clone();
         let live = self.state.slice::<LiveOperations>().clone();
         let inventory = self.state.slice::<Inventory>().clone();
         let reader = tokio::spawn(keep_reading(live.clone(), self.state.slice::<ChangedOperations>().clone()));
@@ -180,7 +183,10 @@ impl Application {
         };
         cleaner.abort();
         // the requests and the operations have the same time
-        operations.stop(until.map_or(STOP_WITHIN, |until| until.saturating_duration_since(Instant::now()))).await;
+        let left = || until.map_or(STOP_WITHIN, |until| until.saturating_duration_since(Instant::now()));
+        // first those who begin operations
+        batches.stop(left()).await;
+        operations.stop(left()).await;
         keeper.abort();
         reader.abort();
         inventory.close().await;

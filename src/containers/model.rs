@@ -426,7 +426,7 @@ pub fn may(verb: Verb, row: &ContainerRow) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// CT 101, `web`.

@@ -379,6 +379,10 @@ impl List<'_> {
                 <caption class="sr-only">"Containers"</caption>
                 <thead>
                     <tr>
+                        <th class="c-sel" scope="col">
+                            <span class="sr-only">"Selection"</span>
+                            <label class="hit needs-js"><input type="checkbox" class="checkbox" id="select-all" aria-label="Select all that fit" /></label>
+                        </th>
                         {self.head(Sort::Name, "c-name", "Name")}
                         {self.head(Sort::Status, "c-status", "Status")}
                         {self.head(Sort::Vmid, "num c-id", "CT")}
@@ -399,6 +403,7 @@ impl List<'_> {
                 <tbody id="rows" data-from=from.to_string() data-total=total.to_string() inner_html=rows></tbody>
                 {room("below")}
             </table>
+            {bulk_bar()}
             {self.pager()}
         }
     }
@@ -440,6 +445,34 @@ impl List<'_> {
         let operation = self.window.operations.iter().filter(|o| o.container == row.id).max_by(|a, b| a.id.cmp(&b.id));
         let shown = Shown { row, operation, now: self.window.now, is_stale: self.window.trouble.is_some() };
         self.parts.keyed("tr", &format!("r-{}", row.id), move || shown.view())
+    }
+}
+
+/// The verbs for those that are selected. Without a program it stands below the list and sends what is ticked; with one it says for how
+/// many each verb is, and comes when something is selected ([`crate::tab`]).
+fn bulk_bar() -> impl IntoView {
+    let button = |verb: Verb| {
+        let tone = if verb == Verb::Delete { "btn btn-ghost !text-bad-ink" } else { "btn btn-ghost" };
+        // a question follows each of them; the others have it in their name
+        let words = if verb == Verb::Delete { "Delete…" } else { verb.label() };
+        view! {
+            <button class=tone name="verb" value=verb.to_string()>
+                <Icon name=verb.icon() />
+                {words}
+                " "
+                <span class="n"></span>
+            </button>
+        }
+    };
+    view! {
+        <form id="bulk" class="bulk pop" method="get" action=paths::bulk() aria-label="Selected containers" data-own>
+            <span class="said">"With those ticked"</span>
+            {[Verb::Shutdown, Verb::Restart, Verb::Stop, Verb::Start, Verb::Delete].map(button)}
+            <button type="button" class="btn btn-ghost needs-js" data-clear aria-label="Clear selection">
+                <Icon name="x" />
+                <kbd class="kbd" aria-hidden="true">"Esc"</kbd>
+            </button>
+        </form>
     }
 }
 
@@ -508,6 +541,11 @@ impl Shown<'_> {
         }
     }
 
+    /// Which verbs are allowed now, for the counts of the bar: a bit for each, in the order of [`Verb::ALL`].
+    fn allowed(&self) -> u8 {
+        (0..).zip(Verb::ALL).filter(|(_, verb)| self.refusal(*verb).is_none()).map(|(place, _)| 1 << place).sum()
+    }
+
     fn is_away(&self) -> bool {
         self.is_stale || !self.row.node_online || self.row.last_seen.is_some()
     }
@@ -522,7 +560,12 @@ impl Shown<'_> {
         });
         let where_ = format!("{} · {} · ", row.vmid, row.node);
         view! {
-            <tr class=self.is_away().then_some("away")>
+            <tr class=self.is_away().then_some("away") data-may=self.allowed().to_string()>
+                <td class="c-sel">
+                    <label class="hit">
+                        <input type="checkbox" class="checkbox" form="bulk" name="id" value=row.id.to_string() aria-label=format!("Select {}", row.name) />
+                    </label>
+                </td>
                 <td class="c-name">
                     <span class="flex items-center gap-2.5 min-w-0">
                         <svg class=format!("g g-{}", self.glyph()) aria-hidden="true" data-glyph>

@@ -187,7 +187,7 @@ pub async fn stop(context: Context, id: ContainerId, confirm: Option<String>) ->
 
 /// Shuts it down, where it runs; hard after a while, unless `graceful_only`.
 pub async fn shutdown(context: Context, id: ContainerId, graceful_only: bool, confirm: Option<String>) -> Result<Outcome, Error> {
-    begin(context, Verb::Shutdown, id, Choice { confirm, graceful_only }).await
+    begin(context, Verb::Shutdown, id, Choice { confirm, graceful_only, ..Choice::default() }).await
 }
 
 /// Shuts it down where it runs, and boots it.
@@ -207,6 +207,8 @@ struct Choice {
     graceful_only: bool,
     /// The container's name, typed.
     confirm: Option<String>,
+    /// One of many, which were confirmed together by their number: what its operation is to be called.
+    among_many: Option<OperationId>,
 }
 
 /// Begins a verb, and answers at its end, or after a while in which it goes on.
@@ -229,6 +231,24 @@ async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice) ->
         Ok(Ok(Err(error))) => Err(Error::Answer(error)),
         // it goes on, here or at whoever takes it up
         Ok(Err(_)) | Err(_) => Ok(Outcome::Running { operation }),
+    }
+}
+
+/// One of many containers for which the same was asked: under the name that its operation is to have, and to its end, or until the process
+/// is told to stop. Nobody has typed its name; where that is wanted to tell which container it is, it is refused.
+pub async fn run_among_many(context: Context, verb: Verb, id: ContainerId, operation: OperationId) -> Result<Outcome, Error> {
+    let mut stopping = context.state.slice::<Operations>().stopping();
+    let choice = Choice { among_many: Some(operation), ..Choice::default() };
+    let (operation, end) = Attempt { context, verb, choice }.begin(&id).await?;
+    let end = tokio::select! {
+        end = end => end,
+        _ = stopping.wait_for(|stopping| *stopping) => return Ok(Outcome::Running { operation }),
+    };
+    match end {
+        Ok(Ok(report)) => Ok(Outcome::Done(report)),
+        Ok(Err(error)) => Err(Error::Answer(error)),
+        // it goes on at whoever takes it up
+        Err(_) => Ok(Outcome::Running { operation }),
     }
 }
 
@@ -395,7 +415,7 @@ impl Attempt {
     /// A removal wants the container's name, typed once more.
     fn confirm(&self, row: &StoredContainerRow, name: Option<&str>) -> Result<(), Error> {
         let typed = self.choice.confirm.as_deref().map(str::trim).unwrap_or_default();
-        if self.verb != Verb::Delete || typed == row.hostname || Some(typed) == name {
+        if self.verb != Verb::Delete || self.choice.among_many.is_some() || typed == row.hostname || Some(typed) == name {
             return Ok(());
         }
         let flaw = if typed.is_empty() { Flaw::Empty } else { Flaw::Unknown };
@@ -422,7 +442,7 @@ impl Attempt {
             let work = container_store::set_fingerprint(context.state.db(), &row.id, &fingerprint);
             service.probe().around(StepKind::Recognise, None, work).await.map_err(|e| Error::Db("keep a fingerprint", e))?;
         }
-        let id = OperationId::fresh();
+        let id = self.choice.among_many.clone().unwrap_or_else(OperationId::fresh);
         let _reserved = service.reserve(&id);
         let new = NewOperationRow {
             id: id.clone(),

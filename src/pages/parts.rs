@@ -151,6 +151,9 @@ pub fn trouble(error: AppError) -> RenderedPage {
         AppError::NoSuchTask => {
             ("There is no such task", "Proxmox keeps a task for a while, and shows it to who started it or may audit its node.")
         }
+        AppError::NoSuchBatch => {
+            ("There is no such batch", "The address may be mistyped, or somebody else asked for it, or it is older than 30 days.")
+        }
         error => {
             return rendered("No answer".to_owned(), false, move || {
                 view! {

@@ -6,7 +6,7 @@ use super::{
     query::Query,
 };
 use crate::{
-    containers,
+    batches, containers,
     error::AppError,
     operations,
     paths::{self, Page},
@@ -45,6 +45,8 @@ pub async fn render(context: &Context, asked: Asked<'_>) -> Result<Answer, Error
         Some(Page::Number(cluster, vmid)) => Box::pin(containers::page::number(context, &cluster, vmid, &asked, refused)).await,
         Some(Page::Operation(id)) => Box::pin(operations::view::operation(context, &id, &asked, refused)).await,
         Some(Page::Task(upid)) => Box::pin(operations::task_view::task(context, &upid, &asked, refused)).await,
+        Some(Page::Bulk) => Box::pin(batches::view::question(context, query, refused)).await,
+        Some(Page::Batch(id)) => Box::pin(batches::view::batch(context, &id, query, parts)).await,
         None => Err(Error::Answer(AppError::NoSuchPage)),
     };
     match page.map_err(AppError::from) {

@@ -12,8 +12,9 @@ use axum::{
 use std::any::Any;
 use tower_sessions::Session;
 
-/// The longest body that is read: 64 KiB. No form of ours comes near it.
-pub const MOST_BODY: usize = 64 << 10;
+/// The longest body that is read: 256 KiB. The longest form of ours names as many containers as a batch may have
+/// ([`crate::batches::model::MOST`]), at 33 to 35 bytes each.
+pub const MOST_BODY: usize = 256 << 10;
 
 /// The server functions that a stranger may call; all others answer 401 before their arguments are read.
 pub const OPEN_FUNCTIONS: &[&str] = &["/api/sign_in", "/api/get_sign_in_form", "/api/enter_second_factor", "/api/set_theme"];

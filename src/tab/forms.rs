@@ -7,6 +7,7 @@
 use super::{
     browser::{self, Submission, find_all, set},
     place::Place,
+    selection,
 };
 use crate::{error::AppError, operations::model::Verb, paths, preferences::model::Theme, ui::toasts::Toasts};
 use leptos::{prelude::*, task::spawn_local};
@@ -21,6 +22,10 @@ pub fn listen(place: Place, toasts: Toasts) {
         if form.action() == Theme::ACTION {
             event.prevent_default();
             return switch_theme(&form);
+        }
+        if form.action() == paths::RUN_BATCH {
+            event.prevent_default();
+            return ask(form, pending, toasts);
         }
         let Some(verb) = Verb::ALL.into_iter().find(|verb| form.action() == verb.action()) else { return };
         event.prevent_default();
@@ -57,6 +62,30 @@ pub fn listen(place: Place, toasts: Toasts) {
             }
             place.look_again();
         });
+    });
+}
+
+/// Sends the question about many containers, and goes to the page that follows them.
+fn ask(form: Submission, pending: StoredValue<Vec<String>>, toasts: Toasts) {
+    let is_pending = pending.with_value(|pending| pending.iter().any(|other| other == paths::RUN_BATCH));
+    if form.is_disabled() || is_pending {
+        return;
+    }
+    form.mark(true);
+    pending.update_value(|pending| pending.push(paths::RUN_BATCH.to_owned()));
+    spawn_local(async move {
+        let (answer, location) = browser::post(form.action(), form.body()).await;
+        form.mark(false);
+        pending.update_value(|pending| pending.retain(|other| other != paths::RUN_BATCH));
+        match answer {
+            Ok(()) => {
+                selection::forget();
+                browser::leave_for(&location);
+            }
+            Err(AppError::SignedOut) => browser::leave_for(&paths::login_then(&browser::here())),
+            Err(error) if form.refuse(&error.to_string()) => {}
+            Err(error) => toasts.fail("Nothing was begun.".to_owned(), Some(error), None),
+        }
     });
 }
 

@@ -8,7 +8,9 @@ use super::{
     browser::{self, around, find, find_all, focus, set},
     menu, navigation,
     place::Place,
+    selection,
 };
+use crate::ui::toasts::Toasts;
 use leptos::prelude::{GetValue, StoredValue, UpdateValue, document, request_animation_frame, set_timeout, window};
 use std::time::Duration;
 use wasm_bindgen::JsCast;
@@ -22,7 +24,7 @@ const WRITING: Duration = Duration::from_millis(150);
 const LEAST: usize = 50;
 
 /// Listens to scrolling and to the keyboard.
-pub fn listen(place: Place) {
+pub fn listen(place: Place, toasts: Toasts) {
     let is_waiting = StoredValue::new(false);
     let scrolled = move |_: Event| {
         if is_waiting.try_update_value(|waiting| std::mem::replace(waiting, true)) == Some(false) {
@@ -38,7 +40,7 @@ pub fn listen(place: Place) {
     };
     browser::listen(&window(), "scroll", scrolled);
     browser::listen(&window(), "resize", scrolled);
-    browser::listen(&document(), "keydown", pressed);
+    browser::listen(&document(), "keydown", move |event| pressed(event, toasts));
     let turn = StoredValue::new(0);
     browser::listen(&document(), "input", move |event: Event| searched(&event, turn));
     arrange();
@@ -130,7 +132,7 @@ fn searched(event: &Event, turn: StoredValue<u32>) {
 }
 
 /// Keys of the list. None of them while somebody writes, or with a modifier.
-fn pressed(event: KeyboardEvent) {
+fn pressed(event: KeyboardEvent, toasts: Toasts) {
     if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
         return;
     }
@@ -151,6 +153,8 @@ fn pressed(event: KeyboardEvent) {
         "/" => find("[data-search]").map(|search| focus(&search)).is_some(),
         "ArrowDown" | "j" => step(1),
         "ArrowUp" | "k" => step(-1),
+        "x" => row_with_focus().is_some_and(|row| selection::toggle(&row, toasts)),
+        "Escape" => selection::clear(toasts),
         "." => row_with_focus().and_then(|row| find_all(&row, "[data-menu]").pop()).map(menu::open).is_some(),
         _ => false,
     };

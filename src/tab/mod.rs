@@ -2,7 +2,7 @@
 //!
 //! The server renders every page ([`crate::pages`]) and every one of its forms works alone. What is here makes a tab quick: a press shows
 //! at once ([`forms`]), news change what they change and nothing else ([`place`], [`morph`]), and a list of any length is scrolled, walked
-//! and selected from ([`list`]). This module knows how pages are marked up (`data-…`), and nothing of what they say.
+//! and selected from ([`list`], [`selection`]). This module knows how pages are marked up (`data-…`), and nothing of what they say.
 
 #[cfg(feature = "hydrate")]
 pub mod browser;
@@ -22,6 +22,8 @@ pub mod morph;
 pub mod navigation;
 #[cfg(feature = "hydrate")]
 pub mod place;
+#[cfg(feature = "hydrate")]
+pub mod selection;
 
 use crate::{
     error::AppError,
@@ -53,7 +55,8 @@ cfg_if::cfg_if! {
         fn begin(toasts: Toasts, away: RwSignal<Option<AppError>>) {
             let place = place::Place::begin(toasts, away);
             forms::listen(place, toasts);
-            list::listen(place);
+            list::listen(place, toasts);
+            selection::listen(toasts);
             menu::listen();
             chart::listen();
             copy::listen();

@@ -4,6 +4,7 @@ use super::{
     browser::{self, find, find_all, set},
     list,
     morph::morph,
+    selection,
 };
 use crate::{
     error::AppError,
@@ -193,6 +194,7 @@ impl Place {
             }
         }
         list::arrange();
+        selection::arrange();
     }
 }
 

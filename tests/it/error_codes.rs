@@ -3,6 +3,7 @@
 use crate::harness::{Browser, Setup, TestApp, change_macs, sign_in_as};
 use berth::{
     auth::api::EnterSecondFactor,
+    batches::api::GetBatch,
     containers::{
         api::{ListContainers, ShutdownContainer},
         model::{ContainerList, Status},
@@ -76,6 +77,7 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("an id of nothing", alice.act_on(Verb::Start, nobody, "").await.error()),
         ("an operation of nothing", alice.read(GetOperation { id: "0".repeat(32).parse().unwrap() }).await.error()),
         ("a task of nothing", ann.post(StopTask { upid: format!("{NO_TASK}:101:alice@pve:").parse().unwrap() }).await.error()),
+        ("a batch of nothing", alice.read(GetBatch { id: "0".repeat(32).parse().unwrap() }).await.error()),
         ("a wrong password", stranger.post(sign_in_as("alice", "pve", "wrong")).await.error()),
         ("yubikey@corp", stranger.post(sign_in_as("yubikey", "corp", "berth")).await.error()),
         ("a wrong code", {

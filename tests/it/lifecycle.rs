@@ -26,7 +26,7 @@ async fn stepped() -> TestApp {
 }
 
 /// Ends the tasks of a cluster one after the other as they come, and each a little after it has begun.
-async fn with_tasks_ending<T>(cluster: &Simulator, work: impl Future<Output = T>) -> T {
+pub async fn with_tasks_ending<T>(cluster: &Simulator, work: impl Future<Output = T>) -> T {
     let ending = async {
         loop {
             cluster.wait_for_running_tasks(1).await;

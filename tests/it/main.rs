@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod batches;
 mod client;
 mod container_page;
 mod containers;

@@ -5,6 +5,10 @@
 
 use crate::harness::{Browser, TestApp};
 use berth::{
+    batches::{
+        api::{GetBatch, RunBatch},
+        model::{BatchId, BatchView, Chosen},
+    },
     operations::{
         api::ListOperations,
         model::{ContainerId, OperationId, OperationView, Paged, Verb},
@@ -21,12 +25,13 @@ struct Traces {
     operation: OperationId,
     /// Of that operation.
     task: Upid,
+    batch: BatchId,
     others: [&'static str; 3],
 }
 
 impl Traces {
     fn found_in<'a>(&'a self, text: &str) -> Vec<&'a str> {
-        let all = [self.container.as_str(), self.operation.as_str()].into_iter().chain(self.others);
+        let all = [self.container.as_str(), self.operation.as_str(), self.batch.as_str()].into_iter().chain(self.others);
         all.filter(|trace| text.contains(trace)).collect()
     }
 }
@@ -42,13 +47,26 @@ async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)
         let (container, operation) = (paths::container(&traces.container), paths::operation(&traces.operation));
         let tabs = [Tab::Operations, Tab::Services].map(|tab| paths::container_tab(&traces.container, tab));
         let task = paths::task(&traces.task);
-        let addresses = [&container, &tabs[0], &tabs[1], "/clusters/homelab/104", &operation, &task];
-        for (number, address) in addresses.into_iter().enumerate() {
-            let id = if number < 4 { traces.container.as_str() } else { traces.operation.as_str() };
-            let query = [("id", id), ("container", id), ("operation", id), ("address", address), ("upid", traces.task.as_str())];
+        let (batch, bulk) = (paths::batch(&traces.batch), format!("{}?verb=stop&all", paths::bulk()));
+        let again = format!("{}?verb=stop&again={}", paths::bulk(), traces.batch);
+        let (of_container, of_operation) = (traces.container.as_str(), traces.operation.as_str());
+        let asked = [
+            (container.as_str(), of_container),
+            (&tabs[0], of_container),
+            (&tabs[1], of_container),
+            ("/clusters/homelab/104", of_container),
+            (&operation, of_operation),
+            (&task, of_operation),
+            (&batch, traces.batch.as_str()),
+            (&bulk, of_container),
+            (&again, of_container),
+        ];
+        for (address, id) in asked {
+            let query =
+                [("id", id), ("ids", id), ("container", id), ("operation", id), ("address", address), ("upid", traces.task.as_str())];
             let query = serde_urlencoded::to_string(query).unwrap();
             let arguments = format!(
-                "{query}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
+                "{query}&verb=delete&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
                  &query=&from=0&count=1000&username=x&realm=pve&password=x"
             );
             let answer = if method == reqwest::Method::GET {
@@ -83,8 +101,12 @@ async fn no_server_function_tells_who_may_not_audit_a_container_anything_about_i
     let operations: Paged<OperationView> = alice.read(ListOperations { container: container.clone(), before: None }).await.json();
     let operation = operations.items[0].id.clone();
     put_service(&app.db(), &container).await;
+    let again = RunBatch { verb: Verb::Start, ids: Chosen::of([container.clone()]).unwrap(), confirm: None };
+    let batch: BatchId = alice.post(again).await.json();
+    // it runs already: refused, and nothing is under way any more
+    while alice.read(GetBatch { id: batch.clone() }).await.json::<BatchView>().tally.is_under_way() {}
     let task = alice.events(&container).await.remove(0).upid.unwrap();
-    let traces = Traces { container, operation, task, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
+    let traces = Traces { container, operation, task, batch, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
 
     // the test can fail: who may see it sees it
     let seen = ask_all(&alice, &traces).await.into_iter().filter(|(_, text)| !traces.found_in(text).is_empty()).count();
