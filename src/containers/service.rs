@@ -18,7 +18,7 @@ use crate::{
         self, Cause, Client,
         client::TaskFilter,
         error::{Thing, missing_configuration},
-        ids::{NodeName, Upid, Vmid},
+        ids::{NodeName, Upid, UserId, Vmid},
         wire::{ClusterResources, Permissions, RunState},
     },
     server::{Context, Error},
@@ -43,7 +43,7 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
     let now = context.state.slice::<Inventory>().pace().epoch();
     let snapshot = view.snapshot.take();
     let find = |id: &ContainerId| snapshot.as_ref().and_then(|snapshot| snapshot.row(id));
-    let current = operations::service::list_current(context, |id| find(id).is_some()).await?;
+    let current = operations::service::list_current(context, |id, _| find(id).is_some()).await?;
     let line = |operation: &operations::model::OperationView| operation.in_list(find(&operation.container).map(|row| row.status), now);
     let operations = current.iter().map(line).collect();
     Ok(ContainerList {
@@ -56,8 +56,8 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
     })
 }
 
-/// A part of the user's list, as `query` sorts it: `count` rows, at most [`MOST_ROWS`], from the place `from` on. From memory: Proxmox is asked, and waited for
-/// within the page's budget, only where this user has not looked for a while.
+/// A part of the user's list, as `query` sorts it: `count` rows, at most [`MOST_ROWS`], from the place `from` on. From memory: Proxmox is
+/// asked, and waited for within the page's budget, only where this user has not looked for a while.
 pub async fn window(context: &Context, query: &Query, from: usize, count: usize) -> Result<Window, Error> {
     let inventory = context.state.slice::<Inventory>();
     let (post, view) = look(context, false).await?;
@@ -65,8 +65,8 @@ pub async fn window(context: &Context, query: &Query, from: usize, count: usize)
     let (mut rows, total, counts) = match &view.snapshot {
         Some(snapshot) => {
             let order = snapshot.order(query);
-            let rows =
-                order.places.iter().skip(from).take(count.min(MOST_ROWS)).map(|place| ContainerRow::clone(&snapshot.rows[*place as usize]));
+            let places = order.places.iter().skip(from).take(count.min(MOST_ROWS));
+            let rows = places.map(|place| ContainerRow::clone(&snapshot.rows[*place as usize]));
             (rows.collect(), order.places.len(), order.counts)
         }
         None => (Vec::new(), 0, Counts::default()),
@@ -183,7 +183,10 @@ async fn operations_of(
     now: i64,
 ) -> Result<Vec<OperationLine>, Error> {
     let find = |id: &ContainerId| snapshot.and_then(|snapshot| snapshot.row(id));
-    let current = operations::service::list_current(context, |id| find(id).is_some()).await?;
+    let is_recent = snapshot.is_some_and(|snapshot| context.state.slice::<Inventory>().is_recent(snapshot, LIST_WITHIN));
+    // what others do is told by a recent list alone, as all that is ours; what one does oneself is known
+    let shows = |id: &ContainerId, actor: &UserId| find(id).is_some() && (is_recent || *actor == context.user);
+    let current = operations::service::list_current(context, shows).await?;
     let open: HashSet<&ContainerId> =
         current.iter().filter(|operation| operation.is_open()).map(|operation| &operation.container).collect();
     rows.iter_mut().filter(|row| open.contains(&row.id)).for_each(|row| row.task = None);

@@ -27,7 +27,7 @@ use crate::{
     },
     proxmox::{
         self, Cause, Client,
-        ids::{NodeName, Upid, Vmid},
+        ids::{NodeName, Upid, UserId, Vmid},
         ticket::Ticket,
         wire::LxcConfig,
     },
@@ -662,12 +662,12 @@ pub async fn audited_number(context: &Context, vmid: Vmid) -> Result<(), Error> 
     if may_audit(context, &client, vmid).await? { Ok(()) } else { Err(Error::Answer(AppError::NoSuchContainer)) }
 }
 
-/// What is under way on the containers of a user's list, and what has ended lately. `shows` says whether that list has a container. A
-/// deletion is told to who asked for it, although its container is in no list any more.
-pub async fn list_current(context: &Context, shows: impl Fn(&ContainerId) -> bool) -> Result<Vec<OperationView>, Error> {
+/// What is under way on the containers of a user's list, and what has ended lately. `shows` says whether that list lets the user hear of
+/// what somebody does to a container. A deletion is told to who asked for it, although its container is in no list any more.
+pub async fn list_current(context: &Context, shows: impl Fn(&ContainerId, &UserId) -> bool) -> Result<Vec<OperationView>, Error> {
     let current = store::list_current(context.state.db(), &context.cluster.name, SPEAKS_FOR, SPEAKS_FOR_GOOD).await;
     let current = current.map_err(|e| Error::Db("read the operations under way", e))?;
-    let shown = |row: &OperationRow| shows(&row.container_id) || row.verb == Verb::Delete && row.actor == context.user;
+    let shown = |row: &OperationRow| shows(&row.container_id, &row.actor) || row.verb == Verb::Delete && row.actor == context.user;
     Ok(current.into_iter().filter(shown).map(Into::into).collect())
 }
 
