@@ -94,6 +94,8 @@ pub struct Sight {
     pub row: Option<ContainerRow>,
     /// What is under way on it, or has ended lately.
     pub operation: Option<OperationLine>,
+    /// Whether that is recent enough to tell what the user may hear of ([`LIST_WITHIN`]).
+    pub is_recent: bool,
     /// When Proxmox said so, in epoch seconds; none where it has not said anything yet.
     pub as_of: Option<i64>,
     /// The server's time of this answer, in epoch seconds.
@@ -111,12 +113,16 @@ pub async fn sight(context: &Context, id: Option<&ContainerId>) -> Result<Sight,
         (_, view) = look(context, true).await?;
         row = find(&view);
     }
-    let now = context.state.slice::<Inventory>().pace().epoch();
-    let current = operations::service::list_current(context, |other| row.is_some() && Some(other) == id).await?;
+    let inventory = context.state.slice::<Inventory>();
+    let now = inventory.pace().epoch();
+    let is_recent = view.snapshot.as_ref().is_some_and(|snapshot| inventory.is_recent(snapshot, LIST_WITHIN));
+    let shows = |other: &ContainerId, actor: &UserId| row.is_some() && Some(other) == id && (is_recent || *actor == context.user);
+    let current = operations::service::list_current(context, shows).await?;
     let of_it = current.iter().filter(|operation| Some(&operation.container) == id).max_by(|a, b| a.id.cmp(&b.id));
     Ok(Sight {
         operation: of_it.map(|operation| operation.in_list(row.as_ref().map(|row| row.status), now)),
         row: row.map(|row| ContainerRow::clone(&row)),
+        is_recent,
         as_of: view.snapshot.map(|snapshot| snapshot.as_of),
         now,
         trouble: view.trouble,

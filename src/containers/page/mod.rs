@@ -244,7 +244,11 @@ async fn subject(context: &Context, id: &ContainerId) -> Result<Subject, Error> 
         _ => None,
     };
     let cluster = context.cluster.name.clone();
-    if let Some(row) = sight.row.take() {
+    // an old list does not say what its user may see now, and a cluster that does not answer says nothing
+    if let (false, Some(trouble)) = (sight.is_recent, sight.trouble.clone()) {
+        return Err(Error::Answer(trouble));
+    }
+    if let Some(row) = sight.row.take().filter(|_| sight.is_recent) {
         return Ok(Subject {
             id: Some(id.clone()),
             vmid: row.vmid,
