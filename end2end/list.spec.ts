@@ -154,3 +154,26 @@ test('a stream that is cut five times misses nothing', async ({ page, berth, bro
   }
   await other.context().close()
 })
+
+test('a hidden tab costs nothing, and is right at once when it is back', async ({ page, berth, context }) => {
+  test.slow()
+  await berth.signIn(page)
+  const asked: string[] = []
+  const hide = (hidden: boolean) =>
+    page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }, hidden)
+  await hide(true)
+  page.on('request', (request) => asked.push(request.url()))
+  const other = await context.newPage()
+  berth.watch(other)
+  await other.goto(berth.url)
+  await berth.ready(other)
+  await row(other, 'web').getByRole('button', { name: 'Start web', exact: true }).click()
+  await expect(row(other, 'web')).toContainText('Running')
+  await expect(row(page, 'web')).toContainText('Stopped')
+  expect(asked).toEqual([])
+  await hide(false)
+  await expect(row(page, 'web')).toContainText('Running', { timeout: 3000 })
+})

@@ -141,11 +141,13 @@ pub async fn post(action: &str, body: String) -> (Result<(), AppError>, String) 
     sent.await.unwrap_or_else(|error: AppError| (Err(error), String::new()))
 }
 
-/// Listens to a stream while this tab is on screen, and says so when it comes back: what happened meanwhile was not heard.
+/// Listens to a stream while this tab is on screen. Where it comes back to the screen there is news, whatever it is: what happened meanwhile
+/// was not heard.
 pub fn follow(path: &'static str, tell: impl Fn() + Clone + 'static) {
+    let heard = tell.clone();
     let open = move || {
         let source = EventSource::new(path).ok()?;
-        let tell = tell.clone();
+        let tell = heard.clone();
         let hear = Closure::<dyn Fn(MessageEvent)>::new(move |_| tell());
         source.set_onmessage(Some(hear.as_ref().unchecked_ref()));
         // with the tab; there are few of them
@@ -154,12 +156,16 @@ pub fn follow(path: &'static str, tell: impl Fn() + Clone + 'static) {
     };
     let stream = StoredValue::new_local(if is_visible() { open() } else { None });
     let follow = move || {
+        let is_back = is_visible() && stream.with_value(Option::is_none);
         stream.update_value(|stream| match (is_visible(), stream.take()) {
             (true, None) => *stream = open(),
             (true, kept) => *stream = kept,
             (false, Some(source)) => source.close(),
             (false, None) => {}
         });
+        if is_back {
+            tell();
+        }
     };
     let shown = follow.clone();
     listen(&document(), "visibilitychange", move |_: Event| shown());
