@@ -1,6 +1,7 @@
 //! What only a browser can do.
 
 use crate::error::AppError;
+use js_sys::Function;
 use leptos::{
     prelude::*,
     server_fn::{
@@ -145,13 +146,13 @@ pub async fn post(action: &str, body: String) -> (Result<(), AppError>, String) 
 /// was not heard.
 pub fn follow(path: &'static str, tell: impl Fn() + Clone + 'static) {
     let heard = tell.clone();
+    let hear = Closure::<dyn Fn(MessageEvent)>::new(move |_| heard());
+    let callback = hear.as_ref().unchecked_ref::<Function>().clone();
+    // with the tab
+    hear.forget();
     let open = move || {
         let source = EventSource::new(path).ok()?;
-        let tell = heard.clone();
-        let hear = Closure::<dyn Fn(MessageEvent)>::new(move |_| tell());
-        source.set_onmessage(Some(hear.as_ref().unchecked_ref()));
-        // with the tab; there are few of them
-        hear.forget();
+        source.set_onmessage(Some(&callback));
         Some(source)
     };
     let stream = StoredValue::new_local(if is_visible() { open() } else { None });
