@@ -173,7 +173,7 @@ impl Batch {
     }
 
     fn cut(&self, cause: Cut) {
-        self.over.send_if_modified(|over| std::mem::replace(over, Some(over.unwrap_or(cause))).is_none());
+        self.over.send_if_modified(|over| over.replace(over.unwrap_or(cause)).is_none());
     }
 
     /// Ends once nothing more is to be begun.
@@ -206,6 +206,8 @@ impl Batch {
         let operation = OperationId::fresh();
         let taken = store::take(db, &self.id, holder, position, &operation).await.map_err(|e| Error::Db("take a container up", e))?;
         if !taken {
+            // nobody else knows of it: the batch was not renewed in time, and is over
+            self.cut(Cut::Stopped);
             return Ok(());
         }
         let done = operations::service::run_among_many(self.context.clone(), self.verb, item.container_id, operation).await;

@@ -249,7 +249,13 @@ pub async fn batch(context: &Context, id: &BatchId, url_query: &str, parts: Part
 fn progress(batch: &BatchView, title: String, page: usize, parts: &Parts<'_>) -> impl IntoView + use<> {
     let tally = batch.tally;
     let is_under_way = tally.is_under_way();
-    let lasts = format::duration((batch.ended_at.unwrap_or(batch.now) - batch.created_at) / 1000);
+    let lasts = |end: i64| format::duration((end - batch.created_at) / 1000);
+    let lasts = match batch.ended_at {
+        Some(end) => format!(" · took {}", lasts(end)),
+        None if is_under_way => format!(" · {} so far", lasts(batch.now)),
+        // nobody knows when its process ended
+        None => String::new(),
+    };
     let glyph = match (is_under_way, tally.failed + tally.refused, tally.not_begun) {
         (true, ..) => "pending",
         (_, 1.., _) => "fail",
@@ -307,8 +313,8 @@ fn progress(batch: &BatchView, title: String, page: usize, parts: &Parts<'_>) ->
                         {title}
                     </h1>
                     <p class="text-ink-3">
-                        <time title="By Berth's database">{exact(batch.created_at)}</time> " · "
-                        {if batch.ended_at.is_some() { format!("took {lasts}") } else { format!("{lasts} so far") }}
+                        <time title="By Berth's database">{exact(batch.created_at)}</time>
+                        {lasts}
                     </p>
                 </div>
                 <div class="page-verbs">{again}</div>

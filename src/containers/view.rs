@@ -468,8 +468,9 @@ fn bulk_bar() -> impl IntoView {
         <form id="bulk" class="bulk pop" method="get" action=paths::bulk() aria-label="Selected containers" data-own>
             <span class="said">"With those ticked"</span>
             {[Verb::Shutdown, Verb::Restart, Verb::Stop, Verb::Start, Verb::Delete].map(button)}
-            <button type="button" class="btn btn-ghost needs-js" data-clear aria-label="Clear selection">
+            <button type="button" class="btn btn-ghost needs-js" data-clear>
                 <Icon name="x" />
+                <span class="sr-only">"Clear selection"</span>
                 <kbd class="kbd" aria-hidden="true">"Esc"</kbd>
             </button>
         </form>

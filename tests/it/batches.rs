@@ -169,7 +169,12 @@ async fn a_node_has_no_more_than_four_at_a_time_and_two_batches_share_them() {
     while ended < 11 {
         let (of_one, of_two) = (batch(&alice, &one).await.tally, batch(&alice, &two).await.tally);
         assert!(on("pve1") <= PER_NODE && on("pve2") <= PER_NODE);
-        assert!(of_one.open + of_two.open <= 2 * PER_NODE);
+        for sql in [
+            "SELECT id FROM operations WHERE state = 'open' AND node = 'pve1'",
+            "SELECT id FROM operations WHERE state = 'open' AND node = 'pve2'",
+        ] {
+            assert!(app.column(sql).await.len() <= PER_NODE);
+        }
         ended = of_one.done + of_two.done;
         // all that have their turn are at work before any ends
         if on("pve1") == PER_NODE.min(8 - done_on(&app, 1)) && on("pve2") == 3 - done_on(&app, 2) {
