@@ -81,12 +81,16 @@ fn many(count: u32) -> String {
         text += &format!("\"{user}@pve\" = \"berth\"\n");
     }
     for node in 1..=4 {
-        text += &format!("\n[[nodes]]\nname = \"pve{node}\"\ncpus = 64\nmemory = 549755813888\n");
+        text += &format!(
+            "\n[[nodes]]\nname = \"pve{node}\"\ncpus = 64\nmemory = 549755813888\nnetwork = [{{ iface = \"vmbr0\", type = \"bridge\", active = 1 }}]\n"
+        );
     }
     for number in 0..count {
         let (vmid, node, running) = (100 + number, number % 4 + 1, number % 2 == 0);
+        let mac = format!("BC:24:11:{:02X}:{:02X}:{:02X}", number >> 16, number >> 8 & 0xff, number & 0xff);
         let config = format!(
-            "arch: amd64\\ncores: 2\\nhostname: ct{number:05}\\nmemory: 1024\\nostype: debian\\n\
+            "arch: amd64\\ncores: 2\\nhostname: ct{number:05}\\nmemory: 1024\\n\
+             net0: name=eth0,bridge=vmbr0,hwaddr={mac},ip=dhcp,type=veth\\nostype: debian\\n\
              rootfs: local-lvm:vm-{vmid}-disk-0,size=8G\\nswap: 512\\ntags: prod;web\\n"
         );
         text += &format!(
