@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, default_value_t = 200)]
     warm_up: usize,
     #[command(flatten)]
-    peers: peers::Args,
+    peers: peers::Choice,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {

@@ -47,7 +47,7 @@ pub enum Part {
 const PARTS: [Part; 6] = [Part::Load, Part::Views, Part::Calls, Part::Verbs, Part::Memory, Part::Outage];
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Choice {
     /// Beside what others cost
     #[arg(long, conflicts_with_all = ["sizes", "verbs"])]
     pub peers: bool,
@@ -67,7 +67,7 @@ const ENCODINGS: (&str, &str) = ("accept-encoding", "gzip, br");
 /// How fast the simulated time passes where a task is to take a second: a start takes 1.8 s of it.
 const SPEED: f64 = 1.8;
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Choice) -> Result<ExitCode> {
     site::build(Profile::Release)?;
     let programs = match &args.programs {
         Some(folder) => folder.clone(),
