@@ -21,10 +21,13 @@ export class Cluster {
 
   /* The simulator's control side; its certificate is its own. */
   send(method: string, path: string, body?: unknown): Promise<any> {
+    return this.call(method, `sim/${path}`, body === undefined ? '' : JSON.stringify(body), { 'content-type': 'application/json' })
+  }
+
+  private call(method: string, path: string, text: string, given: Record<string, string>): Promise<any> {
     return new Promise((resolve, reject) => {
-      const text = body === undefined ? '' : JSON.stringify(body)
-      const headers = text ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } : {}
-      const call = https(`https://${this.address}/sim/${path}`, { method, headers, rejectUnauthorized: false, agent: false }, (answer) => {
+      const headers = text ? { ...given, 'content-length': Buffer.byteLength(text) } : given
+      const call = https(`https://${this.address}/${path}`, { method, headers, rejectUnauthorized: false, agent: false }, (answer) => {
         let data = ''
         answer.on('data', (chunk) => (data += chunk))
         answer.on('end', () => (answer.statusCode === 200 ? resolve(data ? JSON.parse(data) : null) : reject(new Error(`${path}: ${answer.statusCode} ${data}`))))
@@ -32,6 +35,14 @@ export class Cluster {
       call.on('error', reject)
       call.end(text)
     })
+  }
+
+  /* Proxmox's own answers to somebody else: a function that reads a path. */
+  async signIn(username: string, password = 'berth'): Promise<(path: string) => Promise<any>> {
+    const form = new URLSearchParams({ username, password }).toString()
+    const { data } = await this.call('POST', 'api2/json/access/ticket', form, { 'content-type': 'application/x-www-form-urlencoded' })
+    const cookie = `PVEAuthCookie=${encodeURIComponent(data.ticket)}`
+    return async (path) => (await this.call('GET', `api2/json${path}`, '', { cookie })).data
   }
 
   fault(fault: Fault) {
@@ -44,6 +55,32 @@ export class Cluster {
 
   expireTickets() {
     return this.send('POST', 'expire-tickets')
+  }
+
+  /* What somebody does at Proxmox itself, on its own screens. */
+  async act(path: string, username = 'root@pam') {
+    const form = (path: string, fields: Record<string, string>, headers: Record<string, string>) =>
+      new Promise<any>((resolve, reject) => {
+        const text = new URLSearchParams(fields).toString()
+        const type = { 'content-type': 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(text) }
+        const options = { method: 'POST', headers: { ...type, ...headers }, rejectUnauthorized: false, agent: false }
+        const call = https(`https://${this.address}/api2/json${path}`, options, (answer) => {
+          let data = ''
+          answer.on('data', (chunk) => (data += chunk))
+          answer.on('end', () => (answer.statusCode === 200 ? resolve(JSON.parse(data).data) : reject(new Error(`${path}: ${answer.statusCode} ${data}`))))
+        })
+        call.on('error', reject)
+        call.end(text)
+      })
+    const { ticket, CSRFPreventionToken } = await form('/access/ticket', { username, password: 'berth' }, {})
+    return form(path, {}, { cookie: `PVEAuthCookie=${encodeURIComponent(ticket)}`, CSRFPreventionToken })
+  }
+
+  /* A node leaves the cluster's quorum, or comes back. */
+  async setOnline(node: string, online: boolean) {
+    const state = await this.send('GET', 'state')
+    state.nodes.find((other: any) => other.name === node).online = online
+    await this.send('POST', 'state', state)
   }
 
   /* The requests that change something, as `POST /nodes/pve1/lxc/103/status/start`. */
@@ -85,7 +122,9 @@ export class Berth {
       if (response.status() >= 300 && response.status() < 400) return
       // the body of a page that was left before it was read is gone
       const text = await response.text().catch(() => '')
-      if (text.includes(MARKER)) problem(`a text of Proxmox's in ${response.url()}`)
+      // a task's log is what somebody asks to see
+      const own = text.replace(/pre id=[\\"]*log-[\s\S]*?\/pre>/g, '')
+      if (own.includes(MARKER)) problem(`a text of Proxmox's in ${response.url()}`)
       if (/PVE:[^ ]*:[0-9A-F]{8}:/.test(text)) problem(`a ticket in ${response.url()}`)
     }
   }
@@ -146,11 +185,13 @@ export function codeOfApp() {
   return String(number % 1_000_000).padStart(6, '0')
 }
 
-export const test = base.extend<{ berth: Berth; speed: number }>({
+export const test = base.extend<{ berth: Berth; speed: number; containers: number }>({
   /* How many seconds pass in the cluster while one passes here. */
   speed: [20, { option: true }],
+  /* How many containers there are, `ct00000` and so on in this order; 0 is the demo. */
+  containers: [0, { option: true }],
   berth: [
-    async ({ page, speed }, use, info) => {
+    async ({ page, speed, containers }, use, info) => {
       const folder = mkdtempSync(join(tmpdir(), 'berth-e2e-'))
       const children: ChildProcess[] = []
       const start = (program: string, args: string[], line: RegExp): Promise<RegExpMatchArray> =>
@@ -169,6 +210,7 @@ export const test = base.extend<{ berth: Berth; speed: number }>({
         })
       try {
         const simulator = ['--listen', '127.0.0.1:0', '--speed', String(speed), '--control', '--marker', MARKER]
+        if (containers) simulator.push('--containers', String(containers))
         const [, address, fingerprint] = await start(process.env.BERTH_SIMULATOR!, simulator, /https:\/\/(\S+)[\s\S]*?((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/)
         const [host, port] = address.split(':')
         const config = join(folder, 'berth.toml')

@@ -142,6 +142,7 @@ test('a history longer than a page is read page by page @both', async ({ page, b
     await page.request.post(`${berth.url}/api/start_container`, { form: { id }, headers: { origin: berth.url, accept: 'application/json' } })
   }
   await page.reload()
+  await page.getByRole('link', { name: 'Show all' }).click()
   await expect(page.locator('#history li')).toHaveCount(25)
   await page.getByRole('link', { name: 'Older' }).click()
   await expect(page.locator('#history li')).toHaveCount(2)

@@ -114,15 +114,14 @@ pub fn plain_document<P: FnOnce() -> AnyView>(state: &AppState, browser: &Browse
                           const shown = b.ariaPressed !== 'true'; b.ariaPressed = shown; \
                           document.getElementById(b.dataset.shows).type = shown ? 'text' : 'password' })";
     let assets = state.assets();
-    let (program, wasm) = (assets.path("berth.js").to_owned(), assets.path("berth.wasm").to_owned());
-    let scripts = move |nonce: &str| {
-        view! {
-            <script nonce=nonce.to_owned() inner_html=SCRIPT></script>
-            <link rel="prefetch" href=program />
-            {leptos::html::link().rel("prefetch").href(wasm).r#as("fetch").crossorigin("anonymous")}
-        }
-        .into_any()
-    };
+    // by a script: without JavaScript nobody loads it
+    let fetch = format!(
+        "addEventListener('load', () => {{ for (const [href, as] of [['{}', 'script'], ['{}', 'fetch']]) \
+         document.head.append(Object.assign(document.createElement('link'), {{ rel: 'prefetch', href, as, crossOrigin: 'anonymous' }})) }});",
+        assets.path("berth.js"),
+        assets.path("berth.wasm")
+    );
+    let scripts = move |nonce: &str| view! { <script nonce=nonce.to_owned() inner_html=format!("{SCRIPT}; {fetch}")></script> }.into_any();
     answer(state, browser, Shell { title: title.to_owned(), ready: Some(""), status: 200 }, scripts, page)
 }
 

@@ -173,6 +173,10 @@ pub enum AppError {
     NoSuchContainer,
     /// No operation has this id, or the user may not see its container.
     NoSuchOperation,
+    /// No task has this UPID, or the user may not see what it is about.
+    NoSuchTask,
+    /// What was to be stopped does not run, or is not Proxmox's to stop.
+    NothingToStop,
     /// No batch has this id, or somebody else has asked for it.
     NoSuchBatch,
     /// Its node has no such container any more.
@@ -343,8 +347,14 @@ impl AppError {
             | Self::WrongRecoveryKey
             | Self::SignInExpired => 401,
             Self::Forbidden { .. } | Self::ForeignOrigin => 403,
-            Self::NoSuchContainer | Self::NoSuchOperation | Self::NoSuchBatch | Self::ContainerNotFound { .. } | Self::NoSuchPage => 404,
-            Self::ContainerLocked { .. }
+            Self::NoSuchContainer
+            | Self::NoSuchOperation
+            | Self::NoSuchTask
+            | Self::NoSuchBatch
+            | Self::ContainerNotFound { .. }
+            | Self::NoSuchPage => 404,
+            Self::NothingToStop
+            | Self::ContainerLocked { .. }
             | Self::AlreadyRunning { .. }
             | Self::NotRunning { .. }
             | Self::IsTemplate { .. }
@@ -421,6 +431,8 @@ impl fmt::Display for AppError {
             Self::Forbidden { vmid: None } => f.write_str("Your Proxmox account may not do that."),
             Self::NoSuchContainer => f.write_str("There is no such container that you may see."),
             Self::NoSuchOperation => f.write_str("There is no such operation that you may see."),
+            Self::NoSuchTask => f.write_str("There is no such task that you may see."),
+            Self::NothingToStop => f.write_str("Nothing runs there that could be stopped."),
             Self::NoSuchBatch => f.write_str("There is no such batch of yours."),
             Self::ContainerNotFound { vmid } => write!(f, "Proxmox has no CT {vmid} on its node any more."),
             Self::ContainerLocked { vmid, lock: Lock::Other } => write!(f, "CT {vmid} is locked. Allowed again when the lock is gone."),
@@ -493,8 +505,8 @@ mod tests {
     #[test]
     fn the_codes_are_a_contract() {
         let codes = "signed_out wrong_credentials second_factor_unsupported wrong_code wrong_recovery_key sign_in_expired invalid forbidden \
-                     no_such_container no_such_operation no_such_batch container_not_found container_locked already_running not_running is_template \
-                     must_be_stopped protected ha_managed status_unknown busy identity_changed identity_unclear did_not_stop cancelled \
+                     no_such_container no_such_operation no_such_task nothing_to_stop no_such_batch container_not_found container_locked already_running \
+                     not_running is_template must_be_stopped protected ha_managed status_unknown busy identity_changed identity_unclear did_not_stop cancelled \
                      interrupted outcome_unknown task_failed cluster_unreachable cluster_slow certificate_untrusted node_unreachable refused \
                      unintelligible bad_request too_large foreign_origin no_such_page offline outdated internal";
         assert_eq!(AppError::VARIANTS.join(" "), codes);

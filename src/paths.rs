@@ -3,7 +3,7 @@
 use crate::{
     batches::model::BatchId,
     operations::model::{ContainerId, OperationId, Verb},
-    proxmox::ids::{ClusterName, Vmid},
+    proxmox::ids::{ClusterName, Upid, Vmid},
 };
 
 /// The containers.
@@ -16,9 +16,24 @@ pub fn container(id: &ContainerId) -> String {
     format!("/containers/{id}")
 }
 
-/// A container, with those of its events that are older than one.
-pub fn container_before(id: &ContainerId, before: &str) -> String {
-    format!("/containers/{id}?before={before}#history")
+/// A part of a container's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    /// What it is, and what it uses.
+    Overview,
+    /// What was done to it.
+    Operations,
+    /// What runs in it.
+    Services,
+}
+
+/// A part of a container's page.
+pub fn container_tab(id: &ContainerId, tab: Tab) -> String {
+    match tab {
+        Tab::Overview => container(id),
+        Tab::Operations => format!("/containers/{id}/operations"),
+        Tab::Services => format!("/containers/{id}/services"),
+    }
 }
 
 /// All verbs of a container: the menu of its row, and a page of its own where a menu cannot open.
@@ -39,6 +54,28 @@ pub fn number(cluster: &ClusterName, vmid: Vmid) -> String {
 /// An operation.
 pub fn operation(id: &OperationId) -> String {
     format!("/operations/{id}")
+}
+
+/// The task logs of an operation, as a text.
+pub fn operation_log(id: &OperationId) -> String {
+    format!("/operations/{id}/log")
+}
+
+/// A task of Proxmox's.
+pub fn task(upid: &Upid) -> String {
+    format!("/tasks/{}", encode(upid.as_str()))
+}
+
+/// The log of a task, as a text.
+pub fn task_log(upid: &Upid) -> String {
+    format!("{}/log", task(upid))
+}
+
+/// A page with a query; what is empty is left out.
+pub fn with_query(page: &str, pairs: &[(&str, &str)]) -> String {
+    let pairs: Vec<_> =
+        pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    if pairs.is_empty() { page.to_owned() } else { format!("{page}?{}", pairs.join("&")) }
 }
 
 /// The question before a verb for many containers; what it is about stands in its query ([`crate::batches`]).
@@ -74,16 +111,18 @@ pub fn live() -> &'static str {
 pub enum Page {
     /// [`home`]
     Home,
+    /// [`container_tab`]
+    Container(ContainerId, Tab),
     /// [`menu`]
     Menu(ContainerId),
-    /// [`container`]
-    Container(ContainerId),
     /// [`delete`]
     Delete(ContainerId),
     /// [`number`]
     Number(ClusterName, Vmid),
     /// [`operation`]
     Operation(OperationId),
+    /// [`task`]
+    Task(Upid),
     /// [`bulk`]
     Bulk,
     /// [`batch`]
@@ -101,11 +140,14 @@ impl Page {
         }
         let mut parts = path.strip_prefix('/')?.split('/');
         let page = match (parts.next()?, parts.next()?, parts.next()) {
-            ("containers", id, None) => Self::Container(id.parse().ok()?),
+            ("containers", id, None) => Self::Container(id.parse().ok()?, Tab::Overview),
+            ("containers", id, Some("operations")) => Self::Container(id.parse().ok()?, Tab::Operations),
+            ("containers", id, Some("services")) => Self::Container(id.parse().ok()?, Tab::Services),
             ("containers", id, Some("menu")) => Self::Menu(id.parse().ok()?),
             ("containers", id, Some("delete")) => Self::Delete(id.parse().ok()?),
             ("clusters", cluster, Some(vmid)) => Self::Number(cluster.parse().ok()?, vmid.parse().ok()?),
             ("operations", id, None) => Self::Operation(id.parse().ok()?),
+            ("tasks", upid, None) => Self::Task(decode(upid)?.parse().ok()?),
             ("bulk", id, None) => Self::Batch(id.parse().ok()?),
             _ => return None,
         };
@@ -121,6 +163,12 @@ pub fn with_operation(page: &str, operation: &str) -> String {
     let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("op="));
     let query: Vec<String> = kept.map(str::to_owned).chain([format!("op={}", encode(operation))]).collect();
     format!("{path}?{}", query.join("&"))
+}
+
+/// The operation that a page follows.
+pub fn operation_in(page: &str) -> Option<OperationId> {
+    let (_, query) = page.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix("op="))?.parse().ok()
 }
 
 /// The sign-in form.
@@ -186,6 +234,23 @@ fn encode(text: &str) -> String {
     out
 }
 
+/// What [`encode`] was given; none where it is not the work of that.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte == b'%' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &rest[2..];
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,23 +279,46 @@ mod tests {
         let id = "0190163d8694739baea5966c26f8ad91";
         let (container, operation): (ContainerId, OperationId) = (id.parse().unwrap(), id.parse().unwrap());
         let (cluster, vmid): (ClusterName, Vmid) = ("homelab".parse().unwrap(), "105".parse().unwrap());
-        assert_eq!(Page::of(&super::container(&container)), Some(Page::Container(container.clone())));
+        for tab in [Tab::Overview, Tab::Operations, Tab::Services] {
+            assert_eq!(Page::of(&container_tab(&container, tab)), Some(Page::Container(container.clone(), tab)));
+        }
+        let upid: Upid = "UPID:pve1:00000741:00029807:6B0325C5:vzdump:103:ann%41?#@pve!dash:".parse().unwrap();
+        assert_eq!(Page::of(&task(&upid)), Some(Page::Task(upid)));
+        assert_eq!(Page::of(home()), Some(Page::Home));
         assert_eq!(Page::of(&menu(&container)), Some(Page::Menu(container.clone())));
         assert_eq!(Page::of(&delete(&container)), Some(Page::Delete(container)));
         assert_eq!(Page::of(&super::operation(&operation)), Some(Page::Operation(operation)));
         assert_eq!(Page::of(&number(&cluster, vmid)), Some(Page::Number(cluster, vmid)));
-        assert_eq!(Page::of(home()), Some(Page::Home));
         assert_eq!(Page::of(bulk()), Some(Page::Bulk));
         let id: BatchId = id.parse().unwrap();
         assert_eq!(Page::of(&batch(&id)), Some(Page::Batch(id)));
-        for none in ["", "/containers", "/containers/105", "/operations/105/x", "/clusters/homelab/105/x", "containers"] {
+        for none in [
+            "",
+            "/containers",
+            "/containers/105",
+            "/operations/105/x",
+            "/tasks/UPID",
+            "/tasks/%",
+            "/tasks/%zz",
+            "/clusters/homelab/105/x",
+            "containers",
+        ] {
             assert_eq!(Page::of(none), None, "{none}");
         }
     }
 
     #[test]
+    fn a_query_has_what_is_said() {
+        assert_eq!(with_query("/a", &[("by", "alice@pve"), ("what", "")]), "/a?by=alice%40pve");
+        assert_eq!(with_query("/a", &[("what", "")]), "/a");
+    }
+
+    #[test]
     fn a_page_follows_one_operation() {
         assert_eq!(with_operation("/", "a1"), "/?op=a1");
+        let id = "0190163d8694739baea5966c26f8ad91";
+        assert_eq!(operation_in(&with_operation("/?tag=prod", id)).map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(operation_in("/?op=a1"), None);
         assert_eq!(with_operation("/?tag=prod&op=a0", "a1"), "/?tag=prod&op=a1");
         assert_eq!(with_operation("/containers/0190163d8694739baea5966c26f8ad91/delete", "a1"), "/?op=a1");
     }

@@ -9,6 +9,7 @@ use crate::{
     error::AppError,
     operations::{
         live::{ChangedOperations, LiveOperations},
+        log,
         probe::Probe,
         recovery,
         service::Operations,
@@ -113,7 +114,7 @@ impl Application {
         let clusters = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
         let mut slices = Extensions::new();
         slices.insert(Realms::default());
-        let inventory = Inventory::default();
+        let inventory = Inventory::new(config.pace.clone());
         slices.insert(inventory.clone());
         slices.insert(LiveOperations::new());
         slices.insert(ChangedOperations { db: db.clone(), inventory });
@@ -142,6 +143,7 @@ impl Application {
         let operations = self.state.slice::<Operations>().clone();
         let batches = self.state.slice::<Batches>().clone();
         let live = self.state.slice::<LiveOperations>().clone();
+        let inventory = self.state.slice::<Inventory>().clone();
         let reader = tokio::spawn(keep_reading(live.clone(), self.state.slice::<ChangedOperations>().clone()));
         let keeper = tokio::spawn(recovery::keep_on(self.state));
         // Without this every streamed page waits for a delayed acknowledgement.
@@ -187,6 +189,7 @@ impl Application {
         operations.stop(left()).await;
         keeper.abort();
         reader.abort();
+        inventory.close().await;
         if tokio::time::timeout(CLOSE_WITHIN, db.close()).await.is_err() {
             tracing::warn!("the database still has queries under way; they are cut");
         }
@@ -213,6 +216,8 @@ fn router(state: AppState, sessions: Sessions, secure: bool) -> Router {
     let pages = Router::new()
         .route(paths::login(), get(sign_in))
         .route(paths::second_factor(), get(second_factor))
+        .route("/operations/{id}/log", get(log::operation))
+        .route("/tasks/{upid}/log", get(log::of_task))
         .fallback(page)
         .layer(ServiceBuilder::new().layer(compression()).layer(identified));
     Router::new()

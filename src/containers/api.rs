@@ -4,7 +4,7 @@
 
 #![expect(missing_docs, reason = "the fields of a server function's struct are its arguments, and its doc speaks of them")]
 
-use super::model::ContainerList;
+use super::model::{ContainerList, Window};
 use crate::{
     error::AppError,
     operations::model::{ContainerId, Outcome},
@@ -15,6 +15,14 @@ use leptos::{prelude::*, server_fn::codec::GetUrl};
 #[server(endpoint = "list_containers", input = GetUrl)]
 pub async fn list_containers() -> Result<ContainerList, AppError> {
     crate::server::handle("list_containers", async |context| super::service::list_containers(&context).await).await
+}
+
+/// A part of the user's list: `count` rows, at most 1,000, from the place `from` on. `query` is that of the page's address, as
+/// [`super::query::Query::of_url`] reads it. Proxmox is not asked where the user is looking already.
+#[server(endpoint = "get_window", input = GetUrl)]
+pub async fn get_window(query: String, from: usize, count: usize) -> Result<Window, AppError> {
+    let (query, _) = super::query::Query::of_url(&query);
+    crate::server::handle("get_window", async |context| super::service::window(&context, &query, from, count).await).await
 }
 
 /// Starts a container. `confirm` is its name, typed where nothing else tells that it is still the same.

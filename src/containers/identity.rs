@@ -83,6 +83,12 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// What a container is to be known by that nobody has looked at before. Its maker is asked for only where it has no interface.
+pub async fn first<E>(macs: BTreeSet<String>, maker: impl AsyncFnOnce() -> Result<Option<Upid>, E>) -> Result<Fingerprint, E> {
+    let maker = if macs.is_empty() { maker().await? } else { None };
+    Ok(Fingerprint::of(macs, maker.as_ref()))
+}
+
 /// Compares what stands in the row with the interfaces that are there now. None: that does not tell, and [`by_task`] has to.
 pub fn by_macs(known: &Fingerprint, seen: &BTreeSet<String>) -> Option<Verdict> {
     match known {

@@ -9,10 +9,12 @@ pub mod query;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
+        mod errands;
         pub mod identity;
         pub mod inventory;
         pub mod page;
         pub mod service;
+        pub mod snapshot;
         pub mod store;
         pub mod tags;
         pub mod view;

@@ -260,7 +260,9 @@ pub struct NodeRow {
     pub name: NodeName,
     /// Whether it is part of the cluster's quorum.
     pub online: bool,
-    /// Since when it is not, as far as Berth has seen, in epoch seconds.
+    /// How it answers, as far as anybody has asked about a container of its. One that is not online is gone.
+    pub reach: Reach,
+    /// Since when it does not answer well, as far as Berth has seen, in epoch seconds.
     pub away_since: Option<i64>,
     /// CPU, memory and root disk in percent, where the user may see them (Sys.Audit).
     pub cpu_percent: Option<u16>,
@@ -288,19 +290,13 @@ pub struct ContainerList {
 }
 
 impl ContainerList {
-    /// Puts rows and nodes into the order in which they are shown.
-    pub fn sort(&mut self) {
-        self.rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.vmid));
-        self.nodes.sort_by(|a, b| (a.online, &a.name).cmp(&(b.online, &b.name)));
-    }
-
     /// How many have this status.
     pub fn count(&self, status: Status) -> usize {
         self.rows.iter().filter(|row| row.status == status).count()
     }
 }
 
-/// How a cluster answers.
+/// How a cluster answers, or a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {

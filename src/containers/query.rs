@@ -526,7 +526,6 @@ mod tests {
             "\"status:running\"",
             "\"tag:prod\"",
             "-\"web\"",
-            "- -",
         ] {
             assert!(!read(not).matches(&row), "{not:?}");
         }
@@ -637,6 +636,8 @@ mod tests {
         }
 
         proptest! {
+            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
             #[test]
             fn what_is_written_down_is_read_as_the_same(text in text(), page in 1..5_usize) {
                 let query = read(&text);
@@ -654,11 +655,12 @@ mod tests {
 
             #[test]
             fn the_figures_add_up_and_each_is_a_filter(rows in vec(a_row(), 0..40), query in query()) {
+                let rows = sorted(rows);
                 let counts = query.count(&rows);
                 prop_assert_eq!(counts.total, counts.running + counts.stopped + counts.creating + counts.error + counts.unknown);
-                prop_assert_eq!(query.with_status(None).order(&sorted(rows.clone())).len(), counts.total);
+                prop_assert_eq!(query.with_status(None).order(&rows).len(), counts.total);
                 for condition in Condition::iter() {
-                    prop_assert_eq!(query.with_status(Some(condition)).order(&sorted(rows.clone())).len(), counts.of(condition));
+                    prop_assert_eq!(query.with_status(Some(condition)).order(&rows).len(), counts.of(condition));
                 }
             }
 

@@ -2,193 +2,212 @@
 
 use super::{
     identity,
-    inventory::{Inventory, Viewer},
-    model::{ClusterRow, ContainerList, ContainerRow, NodeRow, Reach, Status, Usage, Window, percent},
-    query::Query,
-    store::{self, KnownRow, SeenRow},
-    tags,
+    inventory::{Inventory, Post, View},
+    model::{ClusterRow, ContainerList, ContainerRow, Reach, Status, Window},
+    query::{Counts, Query},
+    snapshot::Snapshot,
+    store,
 };
 use crate::{
-    auth,
-    error::{AppError, Lock},
-    operations::{self, model::ContainerId, probe::StepKind},
+    error::AppError,
+    operations::{
+        self,
+        model::{ContainerId, OperationLine},
+    },
     proxmox::{
         self, Cause, Client,
         client::TaskFilter,
         error::{Thing, missing_configuration},
-        ids::{ClusterName, NodeName, Upid, Vmid},
-        wire::{ClusterResources, Permissions, Resource, RunState},
+        ids::{NodeName, Upid, UserId, Vmid},
+        wire::{ClusterResources, Permissions, RunState},
     },
     server::{Context, Error},
 };
-use std::collections::{BTreeSet, HashMap};
-use time::OffsetDateTime;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-fn now() -> i64 {
-    OffsetDateTime::now_utc().unix_timestamp()
-}
+/// How old a list may be that tells what its user may hear of: Proxmox lists to nobody what they may not audit (VM.Audit, PVE/API2/Cluster.pm,
+/// resources), and a watcher asks every ten seconds.
+pub const LIST_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a page waits for a cluster that could not be reached a moment ago.
+const AGAIN_WITHIN: Duration = Duration::from_millis(100);
+/// How many rows a window has at most.
+const MOST_ROWS: usize = 1000;
 
 /// Every container that the user may see: fresh where Proxmox answers within the page's budget, else the last good list with the reason.
 pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> {
-    let inventory = context.state.slice::<Inventory>();
-    let budget = context.state.page_budget();
-    let viewer: Viewer = (context.cluster.name.clone(), context.user.clone());
-    let asked = inventory.refresh(&viewer, fetch(context.clone()));
-    let trouble = match tokio::time::timeout(budget, asked).await {
-        Ok(Ok(())) => None,
-        // the question may have been asked with the ticket of another session of the same user; our own decides about ours
-        Ok(Err(AppError::SignedOut)) => {
-            let list = fetch(context.clone()).await?;
-            inventory.keep(viewer.clone(), list);
-            None
-        }
-        Ok(Err(error)) => Some(error),
-        Err(_) => Some(auth::service::too_slow(&context.cluster, "GET /cluster/resources", budget).into()),
-    };
-    let known = inventory.last_good(&viewer);
-    let nothing = ContainerList { rows: vec![], nodes: vec![], operations: vec![], as_of: None, now: 0, trouble: None };
-    let known = known.unwrap_or(nothing);
-    let now = now();
-    let status_of = |id: &ContainerId| known.rows.iter().find(|row| row.id == *id).map(|row| row.status);
-    let current = operations::service::list_current(context, &known.rows).await?;
-    let operations = current.iter().map(|operation| operation.in_list(status_of(&operation.container), now)).collect();
-    Ok(ContainerList { operations, now, trouble, ..known })
-}
-
-/// A part of the user's list, as `query` sorts it: `count` rows from the place `from` on.
-pub async fn window(context: &Context, query: &Query, from: usize, count: usize) -> Result<Window, Error> {
-    let list = list_containers(context).await?;
-    let order = query.order(&list.rows);
-    let rows: Vec<ContainerRow> = order.iter().skip(from).take(count).map(|place| list.rows[*place as usize].clone()).collect();
-    let cluster = ClusterRow {
-        name: context.cluster.name.clone(),
-        reach: Reach::of(list.trouble.as_ref()),
-        since: None,
-        may_audit: !list.rows.is_empty(),
-    };
-    let counts = query.count(&list.rows);
-    Ok(Window {
-        rows,
-        from,
-        total: order.len(),
-        counts,
-        operations: list.operations,
-        nodes: list.nodes,
-        cluster,
-        as_of: list.as_of,
-        now: list.now,
-        trouble: list.trouble,
+    let (_, mut view) = look(context, true).await?;
+    let now = context.state.slice::<Inventory>().pace().epoch();
+    let snapshot = view.snapshot.take();
+    let find = |id: &ContainerId| snapshot.as_ref().and_then(|snapshot| snapshot.row(id));
+    let current = operations::service::list_current(context, |id, _| find(id).is_some()).await?;
+    let line = |operation: &operations::model::OperationView| operation.in_list(find(&operation.container).map(|row| row.status), now);
+    let operations = current.iter().map(line).collect();
+    Ok(ContainerList {
+        rows: snapshot.iter().flat_map(|snapshot| &snapshot.rows).map(|row| ContainerRow::clone(row)).collect(),
+        nodes: snapshot.as_ref().map(|snapshot| snapshot.nodes.clone()).unwrap_or_default(),
+        operations,
+        as_of: snapshot.map(|snapshot| snapshot.as_of),
+        now,
+        trouble: view.trouble,
     })
 }
 
-/// Asks Proxmox for everything that the list shows, in two calls.
-async fn fetch(context: Context) -> Result<ContainerList, Error> {
-    let client = auth::service::create_proxmox_client_from_session(&context).await?;
-    look(&context, &client).await
+/// A part of the user's list, as `query` sorts it: `count` rows, at most [`MOST_ROWS`], from the place `from` on. From memory: Proxmox is
+/// asked, and waited for within the page's budget, only where this user has not looked for a while.
+pub async fn window(context: &Context, query: &Query, from: usize, count: usize) -> Result<Window, Error> {
+    let inventory = context.state.slice::<Inventory>();
+    let (post, view) = look(context, false).await?;
+    let now = inventory.pace().epoch();
+    let (mut rows, total, counts) = match &view.snapshot {
+        Some(snapshot) => {
+            let order = snapshot.order(query);
+            let places = order.places.iter().skip(from).take(count.min(MOST_ROWS));
+            let rows = places.map(|place| ContainerRow::clone(&snapshot.rows[*place as usize]));
+            (rows.collect(), order.places.len(), order.counts)
+        }
+        None => (Vec::new(), 0, Counts::default()),
+    };
+    post.watch.histories(&mut rows);
+    inventory.errands().fill_in_addresses(&post, &mut rows);
+    // our own rows only beside containers that the user may audit now, which is what being in a recent list means (DESIGN §8.1)
+    if view.snapshot.as_ref().is_some_and(|snapshot| inventory.is_recent(snapshot, LIST_WITHIN)) {
+        relate(context, &mut rows).await?;
+    }
+    let operations = operations_of(context, view.snapshot.as_deref(), &mut rows, now).await?;
+    let cluster = ClusterRow {
+        name: context.cluster.name.clone(),
+        reach: view.reach.map_or_else(|| Reach::of(view.trouble.as_ref()), |(reach, _)| reach),
+        since: view.reach.map(|(_, since)| since),
+        may_audit: view.snapshot.as_ref().is_none_or(|snapshot| snapshot.may_audit),
+    };
+    let (nodes, as_of) = view.snapshot.map(|snapshot| (snapshot.nodes.clone(), snapshot.as_of)).unzip();
+    Ok(Window { rows, from, total, counts, operations, nodes: nodes.unwrap_or_default(), cluster, as_of, now, trouble: view.trouble })
 }
 
-async fn look(context: &Context, client: &Client) -> Result<ContainerList, Error> {
-    let ask = async { futures::try_join!(client.cluster_resources(ClusterResources::All), client.access_permissions()) };
-    let answers = operations::service::probe(context).around(StepKind::List, None, ask).await;
-    let (resources, permissions) = answers.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
-    let ids = reconcile(context, &resources).await?;
-    Ok(container_list(&context.cluster.name, &resources, &permissions, &ids, now()))
+/// A container as the user's list has it.
+pub struct Sight {
+    /// None where the list does not have it.
+    pub row: Option<ContainerRow>,
+    /// What is under way on it, or has ended lately.
+    pub operation: Option<OperationLine>,
+    /// Whether that is recent enough to tell what the user may hear of ([`LIST_WITHIN`]).
+    pub is_recent: bool,
+    /// When Proxmox said so, in epoch seconds; none where it has not said anything yet.
+    pub as_of: Option<i64>,
+    /// The server's time of this answer, in epoch seconds.
+    pub now: i64,
+    /// Why this is not fresh.
+    pub trouble: Option<AppError>,
 }
 
-/// Asks Proxmox once more and keeps the answer as the user's last good list, so that our rows follow at once.
-pub async fn look_again(context: &Context, client: &Client) -> Result<(), Error> {
-    let list = look(context, client).await?;
-    context.state.slice::<Inventory>().keep((context.cluster.name.clone(), context.user.clone()), list);
+/// One container, from memory; Proxmox is asked where the list does not have it, which may have come about since.
+pub async fn sight(context: &Context, id: Option<&ContainerId>) -> Result<Sight, Error> {
+    let find = |view: &View| view.snapshot.as_ref().and_then(|snapshot| snapshot.row(id?).cloned());
+    let (_, mut view) = look(context, false).await?;
+    let mut row = find(&view);
+    if row.is_none() && id.is_some() {
+        (_, view) = look(context, true).await?;
+        row = find(&view);
+    }
+    let inventory = context.state.slice::<Inventory>();
+    let now = inventory.pace().epoch();
+    let is_recent = view.snapshot.as_ref().is_some_and(|snapshot| inventory.is_recent(snapshot, LIST_WITHIN));
+    let shows = |other: &ContainerId, actor: &UserId| row.is_some() && Some(other) == id && (is_recent || *actor == context.user);
+    let current = operations::service::list_current(context, shows).await?;
+    let of_it = current.iter().filter(|operation| Some(&operation.container) == id).max_by(|a, b| a.id.cmp(&b.id));
+    Ok(Sight {
+        operation: of_it.map(|operation| operation.in_list(row.as_ref().map(|row| row.status), now)),
+        row: row.map(|row| ContainerRow::clone(&row)),
+        is_recent,
+        as_of: view.snapshot.map(|snapshot| snapshot.as_of),
+        now,
+        trouble: view.trouble,
+    })
+}
+
+/// What is known of the user's cluster, `anew` from Proxmox, or where nobody has watched. What that takes is waited for within the page's
+/// budget.
+async fn look(context: &Context, anew: bool) -> Result<(Post, View), Error> {
+    let inventory = context.state.slice::<Inventory>();
+    let budget = context.state.page_budget();
+    let mut post = inventory.look(context)?;
+    // who was asked for already may have begun without this session's ticket
+    for _ in 0..2 {
+        let is_warm = !anew && post.watch.is_warm();
+        let is_gone = is_warm && post.watch.view().trouble.is_some_and(|trouble| Reach::of(Some(&trouble)) != Reach::Slow);
+        if is_warm && !is_gone {
+            break;
+        }
+        // who looks at trouble wants to know whether it is over; what cannot be reached says so at once, and the beat goes on anyway
+        let budget = if is_gone { budget.min(AGAIN_WITHIN) } else { budget };
+        match tokio::time::timeout(budget, inventory.ask(&post, anew)).await {
+            Ok(Err(AppError::SignedOut)) => {
+                if post.watch.is_dead(&context.session) {
+                    return Err(Error::NotSignedIn);
+                }
+                post = inventory.look(context)?;
+            }
+            Ok(_) => break,
+            Err(_) if is_gone => break,
+            Err(_) => {
+                post.watch.slow(&context.cluster, budget, inventory.pace().epoch());
+                break;
+            }
+        }
+    }
+    if post.watch.is_dead(&context.session) {
+        return Err(Error::NotSignedIn);
+    }
+    let view = post.watch.view();
+    Ok((post, view))
+}
+
+/// What we know of containers beside what Proxmox says: their services, and what happened last.
+async fn relate(context: &Context, rows: &mut [ContainerRow]) -> Result<(), Error> {
+    let ids: Vec<ContainerId> = rows.iter().map(|row| row.id.clone()).collect();
+    let related = store::list_containers_with_relations(context.state.db(), &context.cluster.name, Some(&ids)).await;
+    let related = related.map_err(|e| Error::Db("read what belongs to the containers", e))?;
+    let mut related: HashMap<_, _> = related.into_iter().map(|related| (related.container.id.clone(), related)).collect();
+    for row in rows {
+        let Some(related) = related.remove(&row.id) else { continue };
+        row.services = related.services.into_iter().map(Into::into).collect();
+        row.last_event = related.events.into_iter().next().map(Into::into);
+    }
     Ok(())
 }
 
-/// Brings our rows in line with what a user sees: what is new gets a row, what has changed follows, and what is not in the list is left as
-/// it is, because it may only be invisible to this user.
-async fn reconcile(context: &Context, resources: &[Resource]) -> Result<HashMap<Vmid, KnownRow>, Error> {
-    let of_kind = |kind: &'static str| resources.iter().filter(move |r| r.kind == kind);
-    let online: Vec<NodeName> = of_kind("node").filter(|r| r.status == Some(RunState::Online)).filter_map(|r| r.node.clone()).collect();
-    let seen = of_kind("lxc").filter_map(|resource| {
-        let (vmid, node) = (resource.vmid?, resource.node.clone()?);
-        Some(SeenRow { vmid, node, hostname: resource.name.clone(), status: status_of(resource.status.as_ref()) })
-    });
-    let seen: Vec<SeenRow> = seen.collect();
-    let follow = store::upsert_seen(context.state.db(), &context.cluster.name, &online, &seen);
-    let known = operations::service::probe(context).around(StepKind::Follow, None, follow).await;
-    known.map_err(|e| Error::Db("bring the containers' rows up to date", e))
-}
-
-fn container_list(
-    cluster: &ClusterName,
-    resources: &[Resource],
-    permissions: &Permissions,
-    known: &HashMap<Vmid, KnownRow>,
+/// What is under way on the rows of a window or by this user, and what has ended lately. What Berth does itself is told once, and not as
+/// a task besides.
+async fn operations_of(
+    context: &Context,
+    snapshot: Option<&Snapshot>,
+    rows: &mut [ContainerRow],
     now: i64,
-) -> ContainerList {
-    let offline: BTreeSet<&NodeName> =
-        resources.iter().filter(|r| r.kind == "node" && r.status != Some(RunState::Online)).filter_map(|r| r.node.as_ref()).collect();
-    let rows =
-        resources.iter().filter(|r| r.kind == "lxc").filter_map(|r| container_row(cluster, r, &offline, permissions, known, now)).collect();
-    let nodes = resources.iter().filter(|r| r.kind == "node").filter_map(node_row).collect();
-    let mut list = ContainerList { rows, nodes, operations: vec![], as_of: Some(now), now, trouble: None };
-    list.sort();
-    list
+) -> Result<Vec<OperationLine>, Error> {
+    let find = |id: &ContainerId| snapshot.and_then(|snapshot| snapshot.row(id));
+    let is_recent = snapshot.is_some_and(|snapshot| context.state.slice::<Inventory>().is_recent(snapshot, LIST_WITHIN));
+    // what others do is told by a recent list alone, as all that is ours; what one does oneself is known
+    let shows = |id: &ContainerId, actor: &UserId| find(id).is_some() && (is_recent || *actor == context.user);
+    let current = operations::service::list_current(context, shows).await?;
+    let open: HashSet<&ContainerId> =
+        current.iter().filter(|operation| operation.is_open()).map(|operation| &operation.container).collect();
+    rows.iter_mut().filter(|row| open.contains(&row.id)).for_each(|row| row.task = None);
+    let before_us: HashSet<&ContainerId> = rows.iter().map(|row| &row.id).collect();
+    let shown = current
+        .iter()
+        .filter(|operation| !operation.is_open() || operation.actor == context.user || before_us.contains(&operation.container));
+    Ok(shown.map(|operation| operation.in_list(find(&operation.container).map(|row| row.status), now)).collect())
 }
 
-fn container_row(
-    cluster: &ClusterName,
-    resource: &Resource,
-    offline: &BTreeSet<&NodeName>,
-    permissions: &Permissions,
-    known: &HashMap<Vmid, KnownRow>,
-    now: i64,
-) -> Option<ContainerRow> {
-    let (vmid, node) = (resource.vmid?, resource.node.clone()?);
-    let known = known.get(&vmid)?;
-    let status = status_of(resource.status.as_ref());
-    let usage = || {
-        Some(Usage {
-            cpu_percent: fraction_percent(resource.cpu?),
-            memory: resource.mem?,
-            memory_limit: resource.maxmem?,
-            started_at: now - i64::try_from(resource.uptime?).ok()?,
-        })
-    };
-    Some(ContainerRow {
-        id: known.id.clone(),
-        cluster: cluster.clone(),
-        vmid,
-        name: resource.name.clone().unwrap_or_else(|| known.hostname.clone()),
-        node_online: !offline.contains(&node),
-        node,
-        status,
-        lifecycle: known.lifecycle,
-        lock: resource.lock.as_deref().map(Lock::of),
-        template: resource.template,
-        template_name: known.template_name.clone(),
-        tags: resource.tags.iter().map(|name| tags::coloured(name, None)).collect(),
-        cores: resource.maxcpu,
-        last_seen: None,
-        task: None,
-        addresses: vec![],
-        history: vec![],
-        services: vec![],
-        last_event: None,
-        usage: if status == Status::Running { usage() } else { None },
-        may_power: holds(permissions, &format!("/vms/{vmid}"), "VM.PowerMgmt"),
-        may_delete: holds(permissions, &format!("/vms/{vmid}"), "VM.Allocate"),
-    })
-}
-
-fn node_row(resource: &Resource) -> Option<NodeRow> {
-    let of = |part: Option<u64>, whole: Option<u64>| Some(percent(part?, whole?));
-    Some(NodeRow {
-        name: resource.node.clone()?,
-        online: resource.status == Some(RunState::Online),
-        away_since: None,
-        cpu_percent: resource.cpu.map(fraction_percent),
-        memory_percent: of(resource.mem, resource.maxmem),
-        disk_percent: of(resource.disk, resource.maxdisk),
-    })
+/// Asks Proxmox once more, so that our rows follow at once.
+pub async fn look_again(context: &Context, client: &Client) -> Result<(), Error> {
+    let inventory = context.state.slice::<Inventory>();
+    let post = inventory.look(context)?;
+    inventory.ask_as(&post, context, client, true).await
 }
 
 /// Proxmox's word for it, as ours.
@@ -198,10 +217,6 @@ pub fn status_of(state: Option<&RunState>) -> Status {
         Some(RunState::Stopped) => Status::Stopped,
         _ => Status::Unknown,
     }
-}
-
-fn fraction_percent(fraction: f64) -> u16 {
-    (fraction * 100.0).round().clamp(0.0, 999.0) as u16
 }
 
 /// Whether `GET /access/permissions` grants a privilege on a path: what stands at the path itself, else at the nearest path above that
@@ -250,7 +265,7 @@ pub async fn maker_of(client: &Client, node: &NodeName, vmid: Vmid) -> Result<Op
 
 #[cfg(test)]
 mod tests {
-    use super::{super::model::Lifecycle, *};
+    use super::*;
     use serde_json::json;
 
     fn permissions(value: serde_json::Value) -> Permissions {
@@ -270,36 +285,5 @@ mod tests {
         assert!(holds(&rights, "/vms", "VM.PowerMgmt"));
         assert!(!holds(&rights, "/vms/101", "VM.PowerMgmt"));
         assert!(!holds(&permissions(json!({})), "/vms/101", "VM.PowerMgmt"));
-    }
-
-    #[test]
-    fn the_list_shows_containers_only_and_marks_those_on_an_offline_node() {
-        let resources: Vec<Resource> = serde_json::from_value(json!([
-            {"type": "node", "node": "pve1", "status": "online", "cpu": 0.25, "mem": 1, "maxmem": 4},
-            {"type": "node", "node": "pve2", "status": "offline"},
-            {"type": "qemu", "vmid": 100, "node": "pve1", "status": "running", "name": "vm"},
-            {"type": "lxc", "vmid": 103, "node": "pve2", "status": "unknown"},
-            {"type": "lxc", "vmid": 101, "node": "pve1", "status": "running", "name": "web", "cpu": 0.125, "maxcpu": 2, "mem": 512, "maxmem": 1024, "uptime": 60}
-        ]))
-        .unwrap();
-        let known = |n: u32| KnownRow {
-            id: ContainerId::fresh(),
-            vmid: n.try_into().unwrap(),
-            node: "pve2".parse().unwrap(),
-            hostname: format!("old{n}"),
-            lifecycle: Lifecycle::Ready,
-            template_name: None,
-            is_recognised: true,
-            status: Status::Running,
-            status_at: 1,
-        };
-        let known = [101, 103].map(|n| (Vmid::try_from(n).unwrap(), known(n))).into();
-        let cluster = "homelab".parse().unwrap();
-        let list = container_list(&cluster, &resources, &permissions(json!({"/vms/101": {"VM.PowerMgmt": 1}})), &known, 1000);
-        let names: Vec<_> = list.rows.iter().map(|r| (r.name.as_str(), r.node_online, r.may_power)).collect();
-        assert_eq!(names, [("old103", false, false), ("web", true, true)]);
-        assert_eq!(list.rows[1].usage, Some(Usage { cpu_percent: 13, memory: 512, memory_limit: 1024, started_at: 940 }));
-        assert_eq!(list.nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>(), ["pve2", "pve1"]);
-        assert_eq!((list.nodes[1].cpu_percent, list.nodes[1].memory_percent, list.nodes[1].disk_percent), (Some(25), Some(25), None));
     }
 }

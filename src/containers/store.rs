@@ -1,8 +1,8 @@
 //! The SQL of containers and nodes: what we know of them. Whoever calls this has seen to it that the asking user may know it too.
 
 use super::{
-    inventory::EXACT_FOR,
     model::{Lifecycle, Status},
+    snapshot::EXACT_FOR,
 };
 use crate::{
     events::{
@@ -292,6 +292,14 @@ const DELETE: &str = "DELETE FROM containers WHERE id = $1";
 pub async fn update_container_lifecycle(db: &Db, id: &ContainerId, lifecycle: Lifecycle) -> sqlx::Result<bool> {
     let sql = "UPDATE containers SET lifecycle = $2, updated_at = (SELECT now_ms FROM clock) WHERE id = $1";
     both!(db, |pool| sqlx::query(sql).bind(id).bind(lifecycle).execute(pool).await.map(|done| done.rows_affected() == 1))
+}
+
+/// Keeps what a container is to be known by, where nobody has read that before. False where somebody has. For the reads in the background,
+/// which no verb waits for.
+pub async fn record_fingerprint(db: &Db, id: &ContainerId, fingerprint: &str) -> sqlx::Result<bool> {
+    let sql = "UPDATE containers SET fingerprint = $2, updated_at = (SELECT now_ms FROM clock)
+               WHERE id = $1 AND fingerprint IS NULL AND gone_at IS NULL";
+    both!(db, |pool| sqlx::query(sql).bind(id).bind(fingerprint).execute(pool).await.map(|done| done.rows_affected() == 1))
 }
 
 /// Keeps what a container is to be known by. False where there is none. For the first read, and for one that shows a change of its own.

@@ -49,7 +49,8 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
     let asked_for = value("op").and_then(|id| window.operations.iter().find(|operation| operation.id.as_str() == id).cloned());
     let is_under_way = window.operations.iter().any(|operation| operation.under_way.is_some());
     let ended = window.operations.iter().filter(|operation| operation.under_way.is_none());
-    let ended = ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone() }).collect();
+    let ended =
+        ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone(), is_bad: operation.is_bad }).collect();
     // without JavaScript only who follows an operation looks again by themselves
     let page = rendered("Containers".to_owned(), false, || {
         let list = List { query: &query, window: &window, parts: &parts };
@@ -416,7 +417,9 @@ impl List<'_> {
         let to = address(&Query { sort, descending, ..self.query.clone() }, 1);
         let state = is_current.then_some(if self.query.descending { "descending" } else { "ascending" });
         let arrow = is_current.then(|| view! { <Icon name=if self.query.descending { "arrow-down" } else { "arrow-up" } class="i-xs" /> });
-        view! { <th class=class scope="col" aria-sort=state><a href=to>{title} {arrow}</a></th> }
+        // on a phone the column has both
+        let both = (sort == Sort::Cpu).then(|| view! { <span class="m-only">", mem"</span> });
+        view! { <th class=class scope="col" aria-sort=state><a href=to>{title} {both} {arrow}</a></th> }
     }
 
     /// The parts of the list, where no program fetches them.
@@ -628,7 +631,7 @@ impl Shown<'_> {
             }
             .into_any(),
             _ if !self.row.node_online || self.row.last_seen.is_some() => {
-                let seen = self.row.last_seen.map(|at| format!(" · last seen {}", format::ago(at, self.now)));
+                let seen = self.row.last_seen.map(|at| format!(" · seen {}", format::ago(at, self.now)));
                 let what = if self.row.node_online { "Not known" } else { "Offline" };
                 view! { <span class="sub">{what} {seen}</span> }.into_any()
             }
@@ -675,7 +678,7 @@ impl Shown<'_> {
 
     fn last_event(&self) -> AnyView {
         let Some(event) = &self.row.last_event else { return nothing() };
-        let text = title_of(event.kind, event.verb);
+        let text = title_of(event.kind, event.verb, event.upid.as_ref());
         view! { <span class="block truncate" title=event.actor.to_string()>{text} " " <When at=event.at now=self.now * 1000 /></span> }
             .into_any()
     }

@@ -6,6 +6,8 @@ pub mod model;
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
+        pub mod filter;
+        pub mod service;
         pub mod store;
         pub mod view;
     }

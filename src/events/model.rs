@@ -36,6 +36,8 @@ pub enum EventKind {
     ServiceReady,
     /// A script of its creation has ended.
     ScriptCompleted,
+    /// Somebody asked a task of Proxmox's to end.
+    TaskStopped,
 }
 
 /// What the browser sees of an event.

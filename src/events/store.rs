@@ -160,26 +160,69 @@ pub async fn insert_event(tx: &mut Tx, event: &NewEventRow) -> sqlx::Result<()> 
     within!(tx, |connection| insert!(event).execute(connection).await.map(|_| ()))
 }
 
-/// Events, the newest first, from the one before `before` on. For a container's page and its older events.
+/// Events, the newest first, from the one before `before` on.
 pub async fn list_events(db: &Db, of: EventsOf<'_>, before: Option<&EventId>, limit: u32) -> sqlx::Result<Page<EventRow>> {
+    list_filtered_events(db, of, &EventFilterRow::default(), before, limit).await
+}
+
+/// Which events; what is none lets all through.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilterRow {
+    /// The word for the kind of thing: a verb, or `create`, `service`, `other`.
+    pub what: Option<String>,
+    /// Who did it.
+    pub actor: Option<String>,
+    /// The word for its end: `ok`, `warnings`, `failed` or `refused`.
+    pub ended: Option<String>,
+}
+
+/// The conditions of a filter, whose words are `$4` to `$6`. An event has its kind of thing from its verb where there is one.
+macro_rules! filtered {
+    () => {
+        " AND (CAST($4 AS TEXT) IS NULL OR $4 = COALESCE(e.verb, CASE e.kind WHEN 'created' THEN 'create' WHEN 'service_ready' THEN 'service'
+               WHEN 'script_completed' THEN 'service' ELSE 'other' END))
+          AND (CAST($5 AS TEXT) IS NULL OR e.actor = $5)
+          AND (CAST($6 AS TEXT) IS NULL OR $6 = CASE WHEN e.kind IN ('failed', 'refused') THEN e.kind WHEN e.code = 'warnings' THEN 'warnings'
+               WHEN e.manner = 'forced' AND e.verb <> 'stop' THEN 'warnings' ELSE 'ok' END)
+          ORDER BY e.id DESC LIMIT "
+    };
+}
+
+/// Events, the newest first, from the one before `before` on, as a filter lets them through. For a container's page.
+pub async fn list_filtered_events(
+    db: &Db,
+    of: EventsOf<'_>,
+    filter: &EventFilterRow,
+    before: Option<&EventId>,
+    limit: u32,
+) -> sqlx::Result<Page<EventRow>> {
     let before = before.map_or(NEWEST, EventId::as_str);
     let asked = i64::from(limit) + 1;
+    let EventFilterRow { what, actor, ended } = filter;
     let rows = match of {
         EventsOf::Container(id) => {
-            let sql = concat!(
-                "SELECT ",
-                event_columns!(),
-                " FROM container_events e WHERE e.container_id = $1 AND e.id < $2 ORDER BY e.id DESC LIMIT $3"
-            );
-            both!(db, |pool| sqlx::query_as(sql).bind(id).bind(before).bind(asked).fetch_all(pool).await)
+            let sql =
+                concat!("SELECT ", event_columns!(), " FROM container_events e WHERE e.container_id = $1 AND e.id < $2", filtered!(), "$3");
+            both!(db, |pool| sqlx::query_as(sql).bind(id).bind(before).bind(asked).bind(what).bind(actor).bind(ended).fetch_all(pool).await)
         }
         EventsOf::Vmid(cluster, vmid) => {
             let sql = concat!(
                 "SELECT ",
                 event_columns!(),
-                " FROM container_events e WHERE e.cluster = $1 AND e.vmid = $2 AND e.id < $3 ORDER BY e.id DESC LIMIT $4"
+                " FROM container_events e WHERE e.cluster = $1 AND e.vmid = $7 AND e.id < $2",
+                filtered!(),
+                "$3"
             );
-            both!(db, |pool| sqlx::query_as(sql).bind(cluster).bind(vmid).bind(before).bind(asked).fetch_all(pool).await)
+            both!(db, |pool| sqlx::query_as(sql)
+                .bind(cluster)
+                .bind(before)
+                .bind(asked)
+                .bind(what)
+                .bind(actor)
+                .bind(ended)
+                .bind(vmid)
+                .fetch_all(pool)
+                .await)
         }
     }?;
     Ok(Page::of(rows, limit))

@@ -1,71 +1,216 @@
-//! The history of a container as a list of events, the newest first. The server renders it; see [`crate::pages`].
+//! The history of a container as a list, the newest first: events of ours, and tasks of Proxmox's. The server renders it; see
+//! [`crate::pages`].
 
 use super::{
-    model::{EventId, EventKind},
+    filter::{Ended, Filter, What, task_title},
+    model::EventKind,
+    service::{Entry, History},
     store::EventRow,
 };
 use crate::{
     error::AppError,
     operations::{
-        model::{Manner, OperationId, OperationState, OperationView, Verb},
+        model::{Manner, OperationState, OperationView, Verb},
         store::OperationRow,
     },
     pages::parts::{When, exact},
     paths,
-    ui::icons::Glyph,
+    proxmox::{Cause, ids::Upid, wire::NodeTask},
+    ui::{format, icons::Glyph, parts::ErrorNote},
 };
 use leptos::prelude::*;
-use std::collections::HashMap;
+use strum::IntoEnumIterator;
 
-/// A page of a history.
-pub struct History {
-    /// The newest first.
-    pub events: Vec<EventRow>,
-    /// Whether there are older ones.
-    pub more: bool,
-    /// Whether there may be newer ones.
-    pub is_older_page: bool,
-    /// The operations that the events belong to.
-    pub operations: HashMap<OperationId, OperationRow>,
-    /// Epoch milliseconds.
-    pub now: i64,
+/// How much of a history is on a page of its own.
+pub const PER_PAGE: u32 = 25;
+/// How much of it is on another page.
+pub const LATEST: u32 = 6;
+
+/// The history, a part at a time, with its filter.
+#[component]
+pub fn Timeline(
+    /// A part of it.
+    history: History,
+    /// The address of its page.
+    page: String,
+    /// Whom to find under "You".
+    me: String,
+) -> impl IntoView {
+    let pairs = history.filter.pairs();
+    let link = |more: Vec<(&'static str, String)>| {
+        let all: Vec<_> = pairs.iter().chain(&more).map(|(name, value)| (*name, value.as_str())).collect();
+        paths::with_query(&page, &all)
+    };
+    let older = history.older.as_ref().map(|older| link(older.pairs().into()));
+    let older = older.map(|to| view! { <a class="a" href=to rel="next">"Older"</a> });
+    let newest = history.is_older_part.then(|| view! { <a class="a" href=link(vec![])>"Newest"</a> });
+    let has_foot = older.is_some() || newest.is_some();
+    let filter =
+        view! { <FilterForm filter=history.filter.clone() actors=history.actors.iter().cloned().collect() page=page.clone() me /> };
+    view! {
+        <section class="panel" id="history" aria-labelledby="history-h">
+            <div class="panel-h panel-l flex-wrap py-1.5">
+                <h2 id="history-h">"Operations and events"</h2>
+                {filter}
+            </div>
+            <Lines history />
+            {has_foot.then(|| view! { <nav class="tl-foot" aria-label="Parts of the history">{newest} {older}</nav> })}
+        </section>
+    }
+    .into_any()
 }
 
-/// The history.
+/// The latest lines, with the way to all.
 #[component]
-pub fn Timeline<F: Fn(Option<&EventId>) -> String + 'static>(
-    /// What is on this page of it.
+pub fn Latest(
+    /// The newest part.
     history: History,
-    /// The address of the part before an event, or of the newest part.
-    page: F,
+    /// The address of the whole.
+    whole: String,
 ) -> impl IntoView {
-    let History { events, more, is_older_page, operations, now } = history;
-    let last = events.last().map(|event| event.id.clone());
-    let older = last.filter(|_| more).map(|last| view! { <a class="a" href=page(Some(&last)) rel="next">"Older"</a> });
-    let newest = is_older_page.then(|| view! { <a class="a" href=page(None)>"Newest"</a> });
-    let none = events.is_empty().then(|| {
-        let text = if is_older_page {
-            "There is nothing older."
-        } else {
-            "Nothing was done to it through Berth yet. What is done from now on stands here, with who did it."
+    view! {
+        <section class="panel" id="history" aria-labelledby="history-h">
+            <div class="panel-h panel-l">
+                <h2 id="history-h">"Operations and events"</h2>
+            </div>
+            <Lines history />
+            <div class="tl-foot">
+                <a class="a ml-auto" href=whole>"Show all"</a>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn Lines(history: History) -> impl IntoView {
+    let History { entries, operations, now, trouble, filter, is_older_part, .. } = history;
+    let trouble = trouble.map(|error| {
+        view! {
+            <div class="px-4 py-3">
+                <ErrorNote error more="What was done elsewhere, in Proxmox itself, is missing here.".to_owned() />
+            </div>
+        }
+    });
+    let none = entries.is_empty().then(|| {
+        let text = match (filter.is_empty(), is_older_part) {
+            (false, _) => "Nothing of this kind is here. Another type, user or result may show more.",
+            (true, true) => "There is nothing older.",
+            (true, false) => "Nothing was done to it through Berth yet. What is done from now on stands here, with who did it.",
         };
         view! { <p class="px-4 py-3 text-ink-3">{text}</p> }
     });
-    let lines = events.into_iter().map(|event| {
-        let operation = event.operation_id.as_ref().and_then(|id| operations.get(id)).cloned();
-        view! { <Line event operation now /> }
+    let lines = entries.into_iter().map(|entry| match entry {
+        Entry::Operation(row) => view! { <OpenLine row now /> }.into_any(),
+        Entry::Event(event) => {
+            let operation = event.operation_id.as_ref().and_then(|id| operations.get(id)).cloned();
+            view! { <Line event operation now /> }.into_any()
+        }
+        Entry::Task(task) => view! { <TaskLine task now /> }.into_any(),
     });
     let lines = lines.collect_view();
     view! {
-        <section class="panel" id="history" aria-labelledby="history-h">
-            <div class="panel-h">
-                <h2 id="history-h">"Operations and events"</h2>
-            </div>
-            {none}
-            <ol class="tl">{lines}</ol>
-            {(is_older_page || more).then(|| view! { <nav class="tl-foot" aria-label="Parts of the history">{newest} {older}</nav> })}
-        </section>
+        {trouble}
+        {none}
+        <ol class="tl">{lines}</ol>
     }
+    .into_any()
+}
+
+/// What to show of it: links would do for one thing at a time, a form does for all three.
+#[component]
+fn FilterForm(filter: Filter, actors: Vec<String>, page: String, me: String) -> impl IntoView {
+    let whats = What::iter().map(|what| (what.to_string(), what.label().to_owned()));
+    let actors = actors.into_iter().map(|actor| {
+        let label = if actor == me { format!("{actor} (you)") } else { actor.clone() };
+        (actor, label)
+    });
+    let results = Ended::iter().map(|result| (result.to_string(), result.label().to_owned()));
+    let [what, by, result] = filter.pairs().map(|(_, value)| value);
+    let reset = (!filter.is_empty()).then(|| view! { <a class="btn btn-ghost btn-sm" href=page.clone()>"Show all"</a> });
+    view! {
+        <form class="filter" method="get" action=page aria-label="What is shown">
+            <Choice name="what" label="Type" all="All types" chosen=what options=whats.collect() />
+            <Choice name="by" label="User" all="Anyone" chosen=by options=actors.collect() />
+            <Choice name="result" label="Result" all="Any result" chosen=result options=results.collect() />
+            <button type="submit" class="btn btn-sm">"Filter"</button>
+            {reset}
+        </form>
+    }
+    .into_any()
+}
+
+#[component]
+fn Choice(name: &'static str, label: &'static str, all: &'static str, chosen: String, options: Vec<(String, String)>) -> impl IntoView {
+    let is_all = chosen.is_empty();
+    let options = options.into_iter().map(|(value, text)| {
+        let is_chosen = value == chosen;
+        view! { <option value=value selected=is_chosen>{text}</option> }
+    });
+    let options = options.collect_view();
+    view! {
+        <select class="select" name=name aria-label=label>
+            <option value="" selected=is_all>{all}</option>
+            {options}
+        </select>
+    }
+    .into_any()
+}
+
+/// What goes on.
+#[component]
+fn OpenLine(row: OperationRow, now: i64) -> impl IntoView {
+    let shown = OperationView::from(row.clone());
+    let source = row.source.map(|source| format!(" · from {source}"));
+    view! {
+        <li>
+            <Glyph name="pending" />
+            <div>
+                <a class="tl-what" href=paths::operation(&row.id)>{row.verb.label()}</a>
+                " "
+                <span class="text-link">{format!("{} for {}", row.verb.under_way(), shown.lasts(now / 1000))}</span>
+                <span class="tl-who">{row.actor.to_string()} {source}</span>
+            </div>
+            <span class="tl-now">"now"</span>
+        </li>
+    }
+    .into_any()
+}
+
+/// What was done elsewhere.
+#[component]
+fn TaskLine(task: NodeTask, now: i64) -> impl IntoView {
+    let ended = Ended::of_exit(task.status.as_deref());
+    let began = task.upid.starttime();
+    let (said, tone) = match ended {
+        Ended::Running => ("under way", "text-link"),
+        Ended::Warnings => ("with warnings", "text-warn-ink"),
+        Ended::Failed if was_broken_off(task.status.as_deref()) => ("broken off", "text-bad-ink"),
+        Ended::Failed => ("failed", "text-bad-ink"),
+        Ended::Ok | Ended::Refused => ("", ""),
+    };
+    let end = task.endtime.or_else(|| (ended == Ended::Running).then_some(now / 1000));
+    let lasts = end.map(|end| format!(" · {}", format::duration_in_two(end - began)));
+    view! {
+        <li>
+            <Glyph name=ended.glyph() />
+            <div>
+                <a class="tl-what" href=paths::task(&task.upid)>{task_title(task.upid.kind())}</a>
+                " "
+                <span class=tone>{said}</span>
+                <span class="tl-who" title=exact(began * 1000)>
+                    {task.upid.user().to_owned()} " · " <span class="from">"from Proxmox"</span> {lasts}
+                </span>
+            </div>
+            <When at=began * 1000 now />
+        </li>
+    }
+    .into_any()
+}
+
+/// Whether somebody asked the task to end, as Proxmox's own words for it say.
+pub fn was_broken_off(exit: Option<&str>) -> bool {
+    exit.and_then(Cause::of_text).is_some_and(|cause| matches!(cause, Cause::Cancelled))
 }
 
 #[component]
@@ -73,10 +218,17 @@ fn Line(event: EventRow, operation: Option<OperationRow>, now: i64) -> impl Into
     let shown = operation.map(OperationView::from);
     let error = shown.as_ref().and_then(|operation| operation.error.clone());
     let title = title(&event);
-    let title = match &shown {
-        Some(operation) => view! { <a class="tl-what" href=paths::operation(&operation.id)>{title}</a> }.into_any(),
+    let to = match (&shown, &event.upid) {
+        (Some(operation), _) => Some(paths::operation(&operation.id)),
+        (None, upid) => upid.as_ref().map(paths::task),
+    };
+    let title = match to {
+        Some(to) => view! { <a class="tl-what" href=to>{title}</a> }.into_any(),
         None => view! { <span class="tl-what">{title}</span> }.into_any(),
     };
+    // whoever stopped its task did not do what the operation did
+    let shown = shown.filter(|_| event.kind != EventKind::TaskStopped);
+    let error = error.filter(|_| event.kind != EventKind::TaskStopped);
     let details = [
         Some(event.actor.to_string()),
         event.source.as_ref().map(|source| format!("from {source}")),
@@ -89,21 +241,22 @@ fn Line(event: EventRow, operation: Option<OperationRow>, now: i64) -> impl Into
         <li>
             <Glyph name=glyph(&event, shown.as_ref()) />
             <div>
-                {title} <span class=tone(&event)>{said(&event, error.as_ref())}</span>
+                {title} " " <span class=tone(&event)>{said(&event, error.as_ref())}</span>
                 <span class="tl-who" title=exact(event.at)>{details.join(" · ")} {reference}</span>
             </div>
             <When at=event.at now />
         </li>
     }
+    .into_any()
 }
 
 /// What happened.
 fn title(event: &EventRow) -> String {
-    title_of(event.kind, event.verb)
+    title_of(event.kind, event.verb, event.upid.as_ref())
 }
 
-/// What happened, by its kind and what was asked for.
-pub fn title_of(kind: EventKind, verb: Option<Verb>) -> String {
+/// What happened, by its kind, what was asked for, and the task that it was about.
+pub fn title_of(kind: EventKind, verb: Option<Verb>, upid: Option<&Upid>) -> String {
     match (kind, verb) {
         (EventKind::Started, Some(Verb::Restart)) => "Restarted".to_owned(),
         (EventKind::Started, _) => "Started".to_owned(),
@@ -114,6 +267,10 @@ pub fn title_of(kind: EventKind, verb: Option<Verb>) -> String {
         (EventKind::Created, _) => "Created".to_owned(),
         (EventKind::ServiceReady, _) => "Service ready".to_owned(),
         (EventKind::ScriptCompleted, _) => "Script completed".to_owned(),
+        (EventKind::TaskStopped, _) => {
+            format!("Stopped a task: {}", upid.map_or_else(String::new, |upid| task_title(upid.kind())))
+        }
+        (EventKind::Failed | EventKind::Refused, None) if upid.is_some() => "Stop of a task not done".to_owned(),
         (EventKind::Failed, verb) => format!("{} failed", verb.map_or("Operation", Verb::label)),
         (EventKind::Refused, verb) => format!("{} refused", verb.map_or("Operation", Verb::label)),
     }
@@ -180,17 +337,6 @@ fn tone(event: &EventRow) -> &'static str {
         _ => "text-ink-2",
     }
 }
-
-/// The operations of some events, for how long they took and what they ended with.
-pub fn named_in(events: &[EventRow]) -> Vec<&OperationId> {
-    let mut ids: Vec<_> = events.iter().filter_map(|event| event.operation_id.as_ref()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-/// How much of a history is on a page.
-pub const PER_PAGE: u32 = 25;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! The server functions of operations and events.
+//! The server functions of operations, of Proxmox's tasks, and of events.
 //!
 //! They answer only to who may audit the container at Proxmox now, gone containers included (DESIGN §8.1).
 
@@ -8,6 +8,7 @@ use super::model::{ContainerId, OperationId, OperationView, Paged};
 use crate::{
     error::AppError,
     events::model::{ContainerEvent, EventId},
+    proxmox::ids::Upid,
 };
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
@@ -29,4 +30,16 @@ pub async fn list_operations(container: ContainerId, before: Option<OperationId>
 pub async fn list_container_events(container: ContainerId, before: Option<EventId>) -> Result<Paged<ContainerEvent>, AppError> {
     let work = async |context| super::service::list_container_events(&context, &container, before.as_ref()).await;
     crate::server::handle("list_container_events", work).await
+}
+
+/// Asks Proxmox to stop the task that an operation waits for. How it ends, the operation tells.
+#[server(endpoint = "stop_operation")]
+pub async fn stop_operation(id: OperationId) -> Result<(), AppError> {
+    crate::server::handle("stop_operation", async |context| super::task::stop_operation(&context, &id).await).await
+}
+
+/// Asks Proxmox to stop a task, whoever began it.
+#[server(endpoint = "stop_task")]
+pub async fn stop_task(upid: Upid) -> Result<(), AppError> {
+    crate::server::handle("stop_task", async |context| super::task::stop_task(&context, &upid).await).await
 }

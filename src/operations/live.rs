@@ -5,24 +5,24 @@ use super::{
     store::{self, OperationRow},
 };
 use crate::{
-    containers::inventory::Inventory,
+    containers::{inventory::Inventory, service::LIST_WITHIN},
     proxmox::ids::ClusterName,
     server::{
+        AppState,
         context::SignedIn,
         db::Db,
         live::{Change, Live, Source},
     },
 };
 use async_trait::async_trait;
-use std::time::Duration;
+use tokio::sync::watch;
+use tower_sessions::session::Id;
 
 /// The changes of operations.
 pub type LiveOperations = Live<About>;
 
 /// How far back the first reading goes, and every other beyond the one before: what was written then may have been committed since.
 const OVERLAP_MS: i64 = 3000;
-/// How old a list may be that tells what its user may hear of. A tab that is looked at asks for a new one every ten seconds.
-const LIST_WITHIN: Duration = Duration::from_secs(60);
 
 /// Whose operation changed.
 #[derive(Debug, Clone)]
@@ -63,5 +63,9 @@ impl Source for ChangedOperations {
         let is_theirs = about.cluster == listener.cluster
             && (self.inventory.shows(&viewer, &about.container, LIST_WITHIN) || about.deleted_by.as_ref() == Some(&listener.user));
         is_theirs.then(|| about.container.to_string())
+    }
+
+    fn list(&self, state: &AppState, listener: &SignedIn, session: Id) -> watch::Receiver<u64> {
+        self.inventory.listen(state, listener, session)
     }
 }

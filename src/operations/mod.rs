@@ -10,12 +10,15 @@ mod words;
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
         pub mod live;
+        pub mod log;
         pub mod probe;
         pub mod recovery;
         pub mod rules;
         pub mod runner;
         pub mod service;
         pub mod store;
+        pub mod task;
+        pub mod task_view;
         pub mod view;
     }
 }

@@ -588,8 +588,14 @@ impl Runner {
         let work = store::finish(self.state.db(), self.held(), &end);
         let kept = self.service.probe().around(StepKind::Finish, None, work).await.map_err(|e| Error::Db("end an operation", e))?;
         must_hold(kept)?;
-        if let Some(status) = end.after {
-            self.state.slice::<Inventory>().note_exact(&self.row.cluster, self.row.vmid, status);
+        let inventory = self.state.slice::<Inventory>();
+        if matches!(end.error, Some(AppError::Forbidden { .. })) {
+            inventory.note_refusal(&(self.row.cluster.clone(), self.row.actor.clone()));
+        }
+        match (end.after, &end.container) {
+            (_, ContainerEndRow::Gone | ContainerEndRow::Deleted) => inventory.note_gone(&self.row.cluster, &self.row.container_id),
+            (Some(status), _) => inventory.note_exact(&self.row.cluster, self.row.vmid, status),
+            (None, _) => {}
         }
         self.state.slice::<LiveOperations>().nudge();
         Ok(())

@@ -16,7 +16,7 @@ use crate::{
     containers::{
         identity::{self, Fingerprint, Verdict},
         inventory::Inventory,
-        model::{ContainerRow, Status},
+        model::Status,
         service as containers,
         store::{self as container_store, StoredContainerRow},
     },
@@ -27,7 +27,7 @@ use crate::{
     },
     proxmox::{
         self, Cause, Client,
-        ids::{NodeName, Upid, Vmid},
+        ids::{NodeName, Upid, UserId, Vmid},
         ticket::Ticket,
         wire::LxcConfig,
     },
@@ -378,17 +378,19 @@ impl Attempt {
             let trace = containers::maker_of(client, &node, row.vmid);
             self.probe().around(StepKind::Trace, None, trace).await.map_err(|e| self.of_call(row, &node, e))
         };
-        let (verdict, maker) = match &known {
+        let (verdict, fingerprint) = match &known {
             // the first read records
-            None if macs.is_empty() => (Verdict::Same, maker().await?),
-            None => (Verdict::Same, None),
-            Some(known) => match identity::by_macs(known, &macs) {
-                Some(verdict) => (verdict, None),
-                None => {
-                    let maker = maker().await?;
-                    (identity::by_task(known, maker.as_ref(), row.created_at / 1000), maker)
-                }
-            },
+            None => (Verdict::Same, identity::first(macs, maker).await?),
+            Some(known) => {
+                let (verdict, maker) = match identity::by_macs(known, &macs) {
+                    Some(verdict) => (verdict, None),
+                    None => {
+                        let maker = maker().await?;
+                        (identity::by_task(known, maker.as_ref(), row.created_at / 1000), maker)
+                    }
+                };
+                (verdict, Fingerprint::of(macs, maker.as_ref()))
+            }
         };
         let vmid = row.vmid;
         match verdict {
@@ -397,9 +399,8 @@ impl Attempt {
             Verdict::Unclear if self.choice.confirm.as_deref() == Some(row.hostname.as_str()) => {}
             Verdict::Unclear => return Err(Error::Answer(AppError::IdentityUnclear { vmid })),
         }
-        let fingerprint = Some(Fingerprint::of(macs, maker.as_ref()));
         let protected = config.get("protection").is_some_and(|text| text == "1");
-        Ok(Looked::Here(Checked { node, fingerprint, protected }))
+        Ok(Looked::Here(Checked { node, fingerprint: Some(fingerprint), protected }))
     }
 
     /// A direct read by this user has shown that the container of this row is no more, or is another (DESIGN §8.2, §8.3): the row keeps its
@@ -407,6 +408,7 @@ impl Attempt {
     async fn retire(&self, row: &StoredContainerRow, answer: AppError) -> Result<Error, Error> {
         let work = container_store::retire(self.context.state.db(), &row.id);
         self.probe().around(StepKind::Retire, None, work).await.map_err(|e| Error::Db("retire a container", e))?;
+        self.context.state.slice::<Inventory>().note_gone(&row.cluster, &row.id);
         Ok(Error::Answer(answer))
     }
 
@@ -526,6 +528,9 @@ impl Attempt {
         };
         let write = event_store::create_container_event(db, &event);
         self.probe().around(StepKind::Refuse, None, write).await.map_err(|e| Error::Db("write an event", e))?;
+        if matches!(answer, AppError::Forbidden { .. }) {
+            self.context.state.slice::<Inventory>().note_refusal(&(row.cluster.clone(), self.context.user.clone()));
+        }
         if matches!(answer, AppError::IdentityChanged { .. }) {
             // the new one gets its row at once
             if let Err(error) = containers::look_again(&self.context, client).await {
@@ -657,13 +662,12 @@ pub async fn audited_number(context: &Context, vmid: Vmid) -> Result<(), Error> 
     if may_audit(context, &client, vmid).await? { Ok(()) } else { Err(Error::Answer(AppError::NoSuchContainer)) }
 }
 
-/// What is under way on the containers of a list, and what has ended lately, for whoever may see that list. A deletion is told to who
-/// asked for it, although its container is in no list any more.
-pub async fn list_current(context: &Context, rows: &[ContainerRow]) -> Result<Vec<OperationView>, Error> {
-    let visible: HashSet<&ContainerId> = rows.iter().map(|row| &row.id).collect();
+/// What is under way on the containers of a user's list, and what has ended lately. `shows` says whether that list lets the user hear of
+/// what somebody does to a container. A deletion is told to who asked for it, although its container is in no list any more.
+pub async fn list_current(context: &Context, shows: impl Fn(&ContainerId, &UserId) -> bool) -> Result<Vec<OperationView>, Error> {
     let current = store::list_current(context.state.db(), &context.cluster.name, SPEAKS_FOR, SPEAKS_FOR_GOOD).await;
     let current = current.map_err(|e| Error::Db("read the operations under way", e))?;
-    let shown = |row: &OperationRow| visible.contains(&row.container_id) || row.verb == Verb::Delete && row.actor == context.user;
+    let shown = |row: &OperationRow| shows(&row.container_id, &row.actor) || row.verb == Verb::Delete && row.actor == context.user;
     Ok(current.into_iter().filter(shown).map(Into::into).collect())
 }
 

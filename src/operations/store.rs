@@ -523,6 +523,17 @@ pub async fn list_operations(db: &Db, of: OperationsOf<'_>, before: Option<&Oper
     Ok(Page::of(rows, limit))
 }
 
+/// The tasks of all operations on a number that began between two times, in epoch milliseconds. For a history that holds the tasks of
+/// Proxmox too, of which these are left out.
+pub async fn list_upids(db: &Db, cluster: &ClusterName, vmid: Vmid, from: i64, to: i64) -> sqlx::Result<Vec<Upid>> {
+    // an id begins with the time it was made (UUIDv7), and is what the index of a number's operations is sorted by
+    let id = |ms: i64| format!("{:012x}", ms.clamp(0, (1 << 48) - 1));
+    let sql = "SELECT o.upids FROM operations o WHERE o.cluster = $1 AND o.vmid = $2 AND o.id >= $3 AND o.id < $4";
+    let lists: Vec<JsonText<Vec<Upid>>> =
+        both!(db, |pool| sqlx::query_scalar(sql).bind(cluster).bind(vmid).bind(id(from)).bind(id(to)).fetch_all(pool).await)?;
+    Ok(lists.into_iter().flat_map(|list| list.0).collect())
+}
+
 /// Every operation that was changed since then, in epoch milliseconds by the database's clock, the earliest change first. For the stream,
 /// which tells this replica's browsers what the others do.
 ///

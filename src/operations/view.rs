@@ -4,6 +4,8 @@ use super::{
     model::{Call, Manner, OperationId, OperationState, OperationView, Stage, Verb},
     service,
     store::OperationRow,
+    task::{self, TaskSeen},
+    task_view::{StopTask, TaskPanel, wants_all_lines},
 };
 use crate::{
     containers::model::Status,
@@ -11,24 +13,28 @@ use crate::{
     pages::{
         model::RenderedPage,
         parts::{Crumbs, exact, rendered},
+        query::Query,
     },
     paths,
-    proxmox::ids::Upid,
     server::{Context, Error},
-    ui::{icons::Glyph, parts::ErrorNote},
+    ui::{
+        icons::{Glyph, Icon},
+        parts::ErrorNote,
+    },
 };
 use leptos::prelude::*;
 
-/// `/operations/{id}`
-pub async fn operation(context: &Context, id: &OperationId) -> Result<RenderedPage, Error> {
+/// `/operations/{id}`. `refused` is what a form without JavaScript has to say.
+pub async fn operation(context: &Context, id: &OperationId, query: &Query, refused: Option<AppError>) -> Result<RenderedPage, Error> {
     let row = service::read_operation(context, id).await?;
+    let tasks = task::look_at(context, &row.upids.0, wants_all_lines(query)).await?;
     let now = context.state.db().now_ms().await.map_err(|e| Error::Db("tell the time", e))?;
     let title = format!("{} {}", row.verb.label(), row.hostname);
-    Ok(rendered(title, row.state == OperationState::Open, move || view! { <Operation row now /> }))
+    Ok(rendered(title, row.state == OperationState::Open, move || view! { <Operation row tasks now refused /> }))
 }
 
 #[component]
-fn Operation(row: OperationRow, now: i64) -> impl IntoView {
+fn Operation(row: OperationRow, tasks: Vec<TaskSeen>, now: i64, refused: Option<AppError>) -> impl IntoView {
     let shown = OperationView::from(row.clone());
     let container = paths::container(&row.container_id);
     let steps = vec![(row.hostname.clone(), Some(container.clone()))];
@@ -36,9 +42,19 @@ fn Operation(row: OperationRow, now: i64) -> impl IntoView {
     let lasts = if shown.is_open() { format!("{lasts} so far") } else { format!("took {lasts}") };
     let end = (!shown.is_open()).then(|| view! { <End operation=shown.clone() container=container.clone() /> });
     let source = row.source.clone().map(|source| format!(" from {source}"));
+    let stop = task::awaited(&row).and_then(|upid| tasks.iter().find(|task| task.upid == *upid)).map(|task| {
+        let may = task.stop;
+        view! { <StopTask action="/api/stop_operation" name="id" value=row.id.to_string() may what=what_a_stop_does(row.verb) /> }
+    });
+    let page = paths::operation(&row.id);
+    let log = (tasks.len() > 1).then(|| view! { <a class="btn btn-sm" href=paths::operation_log(&row.id) rel="external" download=""><Icon name="download" class="i-sm" />"Download all logs"</a> });
+    let has_more = log.is_some() || stop.is_some();
+    let none = tasks.is_empty().then(|| view! { <p class="text-ink-3">"Proxmox has no task for it."</p> });
+    let tasks = tasks.into_iter().map(|task| view! { <TaskPanel task page=page.clone() now /> }).collect_view();
     view! {
         <Crumbs steps />
-        <div class="px-page pb-6 grid gap-5 max-w-[52rem]">
+        <div class="px-page pb-6 grid gap-5 max-w-[60rem]">
+            {refused.map(|error| view! { <ErrorNote error /> })}
             <div class="grid gap-1 max-[860px]:pt-3">
                 <h1 class="text-xl flex items-center gap-2.5">
                     <Glyph name=shown.glyph() />
@@ -56,13 +72,16 @@ fn Operation(row: OperationRow, now: i64) -> impl IntoView {
                 </div>
                 <ol class="phases">{phases(&row).into_iter().map(|phase| view! { <PhaseLine phase /> }).collect_view()}</ol>
             </section>
-            <Tasks upids=row.upids.0.clone() />
+            {tasks}
+            {none}
+            {has_more.then(|| view! { <div class="flex flex-wrap items-center gap-2">{log} {stop}</div> })}
             <p class="text-xs text-ink-3">
                 {if shown.is_open() { "Leaving this page changes nothing: the operation runs on the server. " } else { "" }} "Operation "
                 <code>{row.id.to_string()}</code>
             </p>
         </div>
     }
+    .into_any()
 }
 
 /// How it ended, and what to do next.
@@ -100,9 +119,7 @@ fn manner_of(operation: &OperationView) -> &'static str {
 /// What a tired reader can do about it.
 fn what_next(error: &AppError) -> &'static str {
     match error {
-        AppError::TaskFailed { .. } => {
-            "The end of the task's log stands in Berth's log under the reference, and in Proxmox under the task below."
-        }
+        AppError::TaskFailed { .. } => "The log below says why; its end stands in Berth's log too, under the reference.",
         AppError::DidNotStop { .. } => "It still runs. A shutdown that may end in a hard stop, or a stop, brings it to stand.",
         AppError::Interrupted { .. } => "What was done before that stands below. The next step can be asked for again.",
         AppError::OutcomeUnknown { .. } => "Its status is what Proxmox says now; the tasks below tell the rest.",
@@ -206,26 +223,13 @@ fn under_way(row: &OperationRow, call: Call) -> &'static str {
     }
 }
 
-/// What Proxmox knows it by.
-#[component]
-fn Tasks(upids: Vec<Upid>) -> impl IntoView {
-    let none = upids.is_empty().then(|| view! { <p class="px-4 pb-3 text-ink-3">"Proxmox has no task for it."</p> });
-    let line = |upid: &Upid| {
-        view! {
-            <li>
-                <span>{upid.kind().to_owned()} <span class="text-ink-3">" on " {upid.node().to_string()} ", " {exact(upid.starttime() * 1000)}</span></span>
-                <code>{upid.to_string()}</code>
-            </li>
-        }
-    };
-    view! {
-        <section class="panel" aria-labelledby="tasks">
-            <div class="panel-h">
-                <h2 id="tasks">"Tasks of Proxmox"</h2>
-            </div>
-            {none}
-            <ol class="tasks">{upids.iter().map(line).collect_view()}</ol>
-        </section>
+/// What comes of it where the task is stopped that it waits for.
+fn what_a_stop_does(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start => "The start is broken off. The container may be left half started.",
+        Verb::Stop | Verb::Shutdown => "Nothing more is done to stop the container; it may go on running.",
+        Verb::Restart => "The restart ends here. The container may be left stopped.",
+        Verb::Delete => "The deletion is broken off. The container may be left without some of its disks.",
     }
 }
 

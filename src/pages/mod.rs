@@ -10,6 +10,7 @@ pub mod model;
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
         pub mod parts;
+        pub mod query;
         pub mod service;
     }
 }

@@ -24,4 +24,6 @@ pub struct Ended {
     pub id: OperationId,
     /// How.
     pub sentence: String,
+    /// It did not end well.
+    pub is_bad: bool,
 }

@@ -148,6 +148,9 @@ pub fn trouble(error: AppError) -> RenderedPage {
         AppError::NoSuchOperation => {
             ("There is no such operation", "The address may be mistyped, or your Proxmox account may not see its container.")
         }
+        AppError::NoSuchTask => {
+            ("There is no such task", "Proxmox keeps a task for a while, and shows it to who started it or may audit its node.")
+        }
         AppError::NoSuchBatch => {
             ("There is no such batch", "The address may be mistyped, or somebody else asked for it, or it is older than 30 days.")
         }
@@ -201,6 +204,38 @@ mod tests {
         assert!(whole.starts_with("<tr id=\"r-1\" data-h=") && whole.contains("class=\"away\"") && whole.ends_with("</tr>"), "{whole}");
         assert_eq!(part(&format!("0,{hash}"), "a"), format!("<tr id=\"r-1\" data-h=\"{hash}\"></tr>"));
         assert!(part(hash, "b").contains("<td>b"));
+    }
+
+    proptest::proptest! {
+        /// A browser that was away for any time, and heard of any part of it, has after its next question what a fresh read shows.
+        #[test]
+        fn what_the_browser_has_and_what_it_gets_are_together_a_fresh_read(
+            states in proptest::collection::vec(proptest::collection::vec((0..12_u8, 0..3_u8), 0..12), 1..6)
+        ) {
+            let mut on_screen: Vec<(String, String)> = Vec::new();
+            for state in states {
+                let mut rows = state;
+                rows.dedup_by_key(|(id, _)| *id);
+                let have: Vec<&str> = on_screen.iter().filter_map(|(_, html)| hash_of(html)).collect();
+                let have = have.join(",");
+                let render = |have: &str| -> Vec<(String, String)> {
+                    let row = |(id, text): &(u8, u8)| {
+                        let key = format!("r-{id}");
+                        let html = Parts::of(have).keyed("tr", &key, || view! { <tr><td>{*text}</td></tr> });
+                        (key, html)
+                    };
+                    rows.iter().map(row).collect()
+                };
+                // as the browser does: an element whose hash it has stays as it is
+                let kept = |html: &str| on_screen.iter().find(|(_, old)| hash_of(old) == hash_of(html)).map(|(_, old)| old.clone());
+                on_screen = render(&have).into_iter().map(|(key, html)| (key, kept(&html).unwrap_or(html))).collect();
+                proptest::prop_assert_eq!(&on_screen, &render(""));
+            }
+        }
+    }
+
+    fn hash_of(html: &str) -> Option<&str> {
+        html.split_once("data-h=\"")?.1.get(..12)
     }
 
     #[test]

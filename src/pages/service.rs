@@ -3,6 +3,7 @@
 use super::{
     model::RenderedPage,
     parts::{Parts, trouble},
+    query::Query,
 };
 use crate::{
     batches, containers,
@@ -35,16 +36,17 @@ pub struct Answer {
 pub async fn render(context: &Context, asked: Asked<'_>) -> Result<Answer, Error> {
     let Asked { address, have, refused } = asked;
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
-    let parts = Parts::of(have);
+    let (parts, asked) = (Parts::of(have), Query::of(query));
     let page = match Page::of(path) {
-        Some(Page::Home) => containers::view::list(context, query, parts, refused).await,
-        Some(Page::Container(id)) => containers::page::container(context, &id, before(query), refused).await,
-        Some(Page::Menu(id)) => containers::page::menu(context, &id).await,
-        Some(Page::Delete(id)) => containers::page::question(context, &id, refused).await,
-        Some(Page::Number(cluster, vmid)) => containers::page::number(context, &cluster, vmid, before(query), refused).await,
-        Some(Page::Operation(id)) => operations::view::operation(context, &id).await,
-        Some(Page::Bulk) => batches::view::question(context, query, refused).await,
-        Some(Page::Batch(id)) => batches::view::batch(context, &id, query, parts).await,
+        Some(Page::Home) => Box::pin(containers::view::list(context, query, parts, refused)).await,
+        Some(Page::Container(id, tab)) => Box::pin(containers::page::container(context, &id, tab, &asked, refused)).await,
+        Some(Page::Menu(id)) => Box::pin(containers::page::menu(context, &id)).await,
+        Some(Page::Delete(id)) => Box::pin(containers::page::question(context, &id, refused)).await,
+        Some(Page::Number(cluster, vmid)) => Box::pin(containers::page::number(context, &cluster, vmid, &asked, refused)).await,
+        Some(Page::Operation(id)) => Box::pin(operations::view::operation(context, &id, &asked, refused)).await,
+        Some(Page::Task(upid)) => Box::pin(operations::task_view::task(context, &upid, &asked, refused)).await,
+        Some(Page::Bulk) => Box::pin(batches::view::question(context, query, refused)).await,
+        Some(Page::Batch(id)) => Box::pin(batches::view::batch(context, &id, query, parts)).await,
         None => Err(Error::Answer(AppError::NoSuchPage)),
     };
     match page.map_err(AppError::from) {
@@ -57,9 +59,4 @@ pub async fn render(context: &Context, asked: Asked<'_>) -> Result<Answer, Error
 /// Whether a path is that of the list, for the side bar.
 pub fn is_list(address: &str) -> bool {
     address.split('?').next() == Some(paths::home())
-}
-
-/// The id after `before=`.
-fn before<T: std::str::FromStr>(query: &str) -> Option<T> {
-    query.split('&').find_map(|pair| pair.strip_prefix("before="))?.parse().ok()
 }

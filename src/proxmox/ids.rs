@@ -254,6 +254,11 @@ impl Upid {
         self.field(6)
     }
 
+    /// Whether a user started it, or a token of theirs (PVE/API2/Tasks.pm:27-37).
+    pub fn is_of(&self, user: &str) -> bool {
+        self.user().strip_prefix(user).is_some_and(|rest| rest.is_empty() || rest.starts_with('!'))
+    }
+
     /// When it began, in seconds since 1970 by the clock of its node.
     pub fn starttime(&self) -> i64 {
         i64::from_str_radix(self.field(3), 16).unwrap_or_default()
@@ -315,6 +320,7 @@ mod tests {
         let upid: Upid = "UPID:pve1:00000741:00029807:6B0325C5:vzstart:103:admin@pve!dash:".parse().unwrap();
         assert_eq!((upid.node().as_str(), upid.kind(), upid.id(), upid.user()), ("pve1", "vzstart", "103", "admin@pve!dash"));
         assert_eq!(upid.starttime(), 0x6B03_25C5);
+        assert_eq!(["admin@pve", "admin@pv", "root@pam"].map(|user| upid.is_of(user)), [true, false, false]);
         assert!("UPID:pve1:00000741:00029807:6B0325C5:startall::root@pam:".parse::<Upid>().is_ok());
         for bad in [
             "",

@@ -109,11 +109,21 @@ impl Client {
 
     /// The last lines of a task's log.
     async fn task_log_tail(&self, upid: &Upid) -> Result<Vec<String>, Error> {
-        let (mut lines, total) = self.task_log(upid, 0, LOG_TAIL).await?;
-        if total > LOG_TAIL {
-            (lines, _) = self.task_log(upid, total - LOG_TAIL, LOG_TAIL).await?;
+        Ok(self.task_log_end(upid, LOG_TAIL).await?.0)
+    }
+
+    /// The last lines of a task's log as it is now, at most so many, and how many there are in all. None where it is empty.
+    pub async fn task_log_end(&self, upid: &Upid, most: u64) -> Result<(Vec<String>, u64), Error> {
+        let (mut lines, mut total) = self.task_log(upid, 0, most).await?;
+        if total > most {
+            let (end, grown) = self.task_log(upid, total - most, most).await?;
+            (lines, total) = (end, grown.max(total));
         }
-        Ok(lines.into_iter().map(|line| line.t).collect())
+        let mut lines: Vec<String> = lines.into_iter().map(|line| line.t).collect();
+        if is_empty_log(total, &lines) {
+            (lines, total) = (Vec::new(), 0);
+        }
+        Ok((lines, total))
     }
 
     /// Follows a task's log from its first line to the last one it will ever have.
@@ -131,6 +141,11 @@ impl Client {
         }
         Ok(lines)
     }
+}
+
+/// An empty log is shown as one line (Tools.pm, dump_logfile_by_filehandle).
+fn is_empty_log(total: u64, lines: &[String]) -> bool {
+    total <= 1 && lines == ["no content"]
 }
 
 /// A task's log as it grows: each line once, in order, without gaps.
@@ -204,8 +219,7 @@ impl Reader {
 
     /// Takes over the page that follows what was taken.
     fn take(&mut self, mut lines: Vec<String>, total: u64) {
-        // an empty log is shown as one line (Tools.pm, dump_logfile_by_filehandle)
-        if total <= 1 && self.taken == 0 && lines == ["no content"] {
+        if self.taken == 0 && is_empty_log(total, &lines) {
             lines.clear();
         }
         let is_last_page = lines.is_empty() || self.taken + lines.len() as u64 >= total;

@@ -3,6 +3,7 @@
 //! [`Arguments`] with its [`Settings`] is the one documented list: `berth --help` prints it, `berth.toml` says the settings; a test holds
 //! the README's table and the example against it.
 
+use super::pace::Pace;
 use crate::proxmox::{
     client::{Address, Limits},
     ids::ClusterName,
@@ -190,6 +191,8 @@ pub struct Config {
     pub lifecycle: Lifecycle,
     /// Of the calls to a cluster. Not a setting; tests choose others.
     pub limits: Limits,
+    /// How time passes between two looks at a cluster. Not a setting; tests step it.
+    pub pace: Pace,
 }
 
 /// The times of the lifecycle verbs and of the operations that carry them out.
@@ -346,6 +349,7 @@ impl Settings {
             page_budget: PAGE_BUDGET,
             lifecycle,
             limits: Limits::default(),
+            pace: Pace::default(),
         })
     }
 

@@ -4,8 +4,12 @@
 //! gets what its user may see. This module knows no slice: what happened is read by a [`Source`], once a beat and at once where this
 //! process did it itself, and whether a user may hear of it the source says too. So the operations of other replicas, which share nothing
 //! with this one but the database, are heard of within a beat.
+//!
+//! Besides, who listens hears [`LIST`] when their own list looks different, and never more often than every [`LIST_EVERY`]. It has no number
+//! of its own: who comes back after a break hears it at once.
 
 use super::{AppState, context::SignedIn, session::Sessions};
+use crate::error::AppError;
 use async_trait::async_trait;
 use axum::{
     body::Body,
@@ -23,12 +27,16 @@ use tokio::{
     sync::{Notify, broadcast, watch},
     time::{Instant, MissedTickBehavior},
 };
-use tower_sessions::Session;
+use tower_sessions::{Session, session::Id};
 
 /// How often the database is asked for what happened, while somebody listens.
 const BEAT: Duration = Duration::from_secs(1);
 /// How often a stream looks whether its session is still there, and says that it is there itself.
 const CHECK: Duration = Duration::from_secs(10);
+/// The word for the listener's own list.
+pub const LIST: &str = "list";
+/// How often that is said at most.
+const LIST_EVERY: Duration = Duration::from_millis(250);
 /// How many changes are kept for who comes back after a short break.
 const KEPT: usize = 256;
 
@@ -52,6 +60,9 @@ pub trait Source: Clone + Send + Sync + 'static {
 
     /// What a user is told of it; nothing where they may not hear of it.
     fn word(&self, about: &Self::About, listener: &SignedIn) -> Option<String>;
+
+    /// Counts the differences that the listener would see in their own list, as long as it is held. Whoever holds it looks.
+    fn list(&self, state: &AppState, listener: &SignedIn, session: Id) -> watch::Receiver<u64>;
 }
 
 /// The changes of this process's time.
@@ -185,7 +196,13 @@ pub async fn stream<S: Source>(
 ) -> Response {
     let live = state.slice::<Live<S::About>>().clone();
     let source = state.slice::<S>().clone();
+    // whoever is signed in has a session with an id
+    let Some(id) = session.id() else { return super::web::plain(&AppError::SignedOut) };
+    let mut list = source.list(&state, &listener, id);
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    if last.is_some() {
+        list.mark_changed();
+    }
     let (missed, number, receiver) = live.join(last);
     let mut check = tokio::time::interval_at(Instant::now() + CHECK, CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -198,8 +215,19 @@ pub async fn stream<S: Source>(
         }
     };
     let closing = live.0.closing.subscribe();
-    let streaming =
-        Streaming { live, source, listener, session, sessions: Sessions(state.db().clone()), receiver, check, closing, first: Some(first) };
+    let streaming = Streaming {
+        sessions: Sessions(state.db().clone()),
+        first: Some(first),
+        list_from: Instant::now(),
+        live,
+        source,
+        listener,
+        session,
+        receiver,
+        list,
+        check,
+        closing,
+    };
     let body = Body::from_stream(stream::unfold(streaming, |mut streaming| async move {
         let text = streaming.next().await?;
         Some((Ok::<_, std::convert::Infallible>(text), streaming))
@@ -224,6 +252,9 @@ struct Streaming<S: Source> {
     session: Session,
     sessions: Sessions,
     receiver: broadcast::Receiver<(u64, S::About)>,
+    list: watch::Receiver<u64>,
+    /// When that may be spoken of again.
+    list_from: Instant,
     check: tokio::time::Interval,
     closing: watch::Receiver<bool>,
     first: Option<String>,
@@ -237,10 +268,21 @@ impl<S: Source> Streaming<S> {
         }
         loop {
             let closing = async { drop(self.closing.wait_for(|closing| *closing).await) };
+            let list = async {
+                tokio::time::sleep_until(self.list_from).await;
+                if self.list.changed().await.is_err() {
+                    // nobody keeps that list any more
+                    std::future::pending::<()>().await;
+                }
+            };
             let heard = tokio::select! {
                 () = closing => return None,
                 _ = self.check.tick() => None,
                 change = self.receiver.recv() => Some(change),
+                () = list => {
+                    self.list_from = Instant::now() + LIST_EVERY;
+                    return Some(format!("data: {LIST}\n\n"));
+                }
             };
             match heard {
                 None => return if self.is_signed_in().await { Some(":\n\n".to_owned()) } else { None },

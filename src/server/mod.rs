@@ -13,6 +13,7 @@ pub mod handle;
 pub mod ids;
 pub mod lease;
 pub mod live;
+pub mod pace;
 pub mod secrets;
 pub mod session;
 pub mod state;

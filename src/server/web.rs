@@ -133,6 +133,7 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
         Err(_) => (plain(&AppError::TooLarge), Vec::new()),
     };
     let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
+    let operation = followed(&response, &back);
     let failed = match failure(response).await {
         Ok(response) if form => return redirected(response, &back),
         Ok(mut response) => {
@@ -145,7 +146,11 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
         Err(error) => error,
     };
     let mut response = match failed {
-        error if !form => plain(&error),
+        error if !form => {
+            let mut response = plain(&error);
+            response.headers_mut().extend(operation.map(|to| (header::LOCATION, to)));
+            response
+        }
         AppError::SignedOut => see_other(&paths::login_then(&back)),
         AppError::SignInExpired => with_flash(&state, &paths::login_again(&back), AppError::SignInExpired, fields),
         error => with_flash(&state, &back, error, fields),

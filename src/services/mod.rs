@@ -7,5 +7,6 @@ pub mod model;
 cfg_if::cfg_if! {
     if #[cfg(feature = "ssr")] {
         pub mod store;
+        pub mod view;
     }
 }

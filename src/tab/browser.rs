@@ -1,6 +1,7 @@
 //! What only a browser can do.
 
 use crate::error::AppError;
+use js_sys::Function;
 use leptos::{
     prelude::*,
     server_fn::{
@@ -126,36 +127,46 @@ impl Submission {
     }
 }
 
-/// Sends a form and reads the answer as a server function's own caller does. Where it went well: where a form would be led.
-pub async fn post(action: &str, body: String) -> Result<String, AppError> {
-    let request: BrowserRequest =
-        ClientReq::<AppError>::try_new_post(action, "application/x-www-form-urlencoded", "application/json", body)?;
-    let response = <BrowserClient as Client<AppError>>::send(request).await?;
-    let (is_error, location) = (ClientRes::<AppError>::status(&response) >= 400, ClientRes::<AppError>::location(&response));
-    // an answer that is not read to its end keeps its connection
-    let bytes = ClientRes::<AppError>::try_into_bytes(response).await?;
-    if is_error { Err(AppError::de(bytes)) } else { Ok(location) }
+/// Sends a form and reads the answer as a server function's own caller does; and where a form would be led, which follows the operation
+/// behind the answer.
+pub async fn post(action: &str, body: String) -> (Result<(), AppError>, String) {
+    let sent = async {
+        let request: BrowserRequest =
+            ClientReq::<AppError>::try_new_post(action, "application/x-www-form-urlencoded", "application/json", body)?;
+        let response = <BrowserClient as Client<AppError>>::send(request).await?;
+        let (is_error, location) = (ClientRes::<AppError>::status(&response) >= 400, ClientRes::<AppError>::location(&response));
+        // an answer that is not read to its end keeps its connection
+        let bytes = ClientRes::<AppError>::try_into_bytes(response).await?;
+        Ok((if is_error { Err(AppError::de(bytes)) } else { Ok(()) }, location))
+    };
+    sent.await.unwrap_or_else(|error: AppError| (Err(error), String::new()))
 }
 
-/// Listens to a stream while this tab is on screen, and says so when it comes back: what happened meanwhile was not heard.
+/// Listens to a stream while this tab is on screen. Where it comes back to the screen there is news, whatever it is: what happened meanwhile
+/// was not heard.
 pub fn follow(path: &'static str, tell: impl Fn() + Clone + 'static) {
+    let heard = tell.clone();
+    let hear = Closure::<dyn Fn(MessageEvent)>::new(move |_| heard());
+    let callback = hear.as_ref().unchecked_ref::<Function>().clone();
+    // with the tab
+    hear.forget();
     let open = move || {
         let source = EventSource::new(path).ok()?;
-        let tell = tell.clone();
-        let hear = Closure::<dyn Fn(MessageEvent)>::new(move |_| tell());
-        source.set_onmessage(Some(hear.as_ref().unchecked_ref()));
-        // with the tab; there are few of them
-        hear.forget();
+        source.set_onmessage(Some(&callback));
         Some(source)
     };
     let stream = StoredValue::new_local(if is_visible() { open() } else { None });
     let follow = move || {
+        let is_back = is_visible() && stream.with_value(Option::is_none);
         stream.update_value(|stream| match (is_visible(), stream.take()) {
             (true, None) => *stream = open(),
             (true, kept) => *stream = kept,
             (false, Some(source)) => source.close(),
             (false, None) => {}
         });
+        if is_back {
+            tell();
+        }
     };
     let shown = follow.clone();
     listen(&document(), "visibilitychange", move |_: Event| shown());

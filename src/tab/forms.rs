@@ -44,16 +44,21 @@ pub fn listen(place: Place, toasts: Toasts) {
         toasts.announce(format!("{name}: {}", verb.under_way()));
         shows(&id, verb);
         spawn_local(async move {
-            let answer = browser::post(form.action(), form.body()).await;
+            let (answer, location) = browser::post(form.action(), form.body()).await;
+            let operation = paths::operation_in(&location);
             form.mark(false);
             pending.update_value(|pending| pending.retain(|other| *other != id));
             match answer {
                 // the page of a question has no more to say
-                Ok(location) if !form.data("then").is_empty() => return browser::leave_for(&location),
-                Ok(_) => {}
+                Ok(()) if !form.data("then").is_empty() => return browser::leave_for(&location),
+                Ok(()) => operation.iter().for_each(|operation| place.tell_of(operation)),
                 Err(AppError::SignedOut) => return browser::leave_for(&paths::login_then(&browser::here())),
                 Err(error) if form.refuse(&error.to_string()) => {}
-                Err(error) => toasts.fail(format!("{} failed for {name}.", verb.label()), error),
+                Err(error) => {
+                    operation.iter().for_each(|operation| place.has_told(operation));
+                    let link = operation.as_ref().map(paths::operation);
+                    toasts.fail(format!("{} failed for {name}.", verb.label()), Some(error), link);
+                }
             }
             place.look_again();
         });
@@ -69,17 +74,17 @@ fn ask(form: Submission, pending: StoredValue<Vec<String>>, toasts: Toasts) {
     form.mark(true);
     pending.update_value(|pending| pending.push(paths::RUN_BATCH.to_owned()));
     spawn_local(async move {
-        let answer = browser::post(form.action(), form.body()).await;
+        let (answer, location) = browser::post(form.action(), form.body()).await;
         form.mark(false);
         pending.update_value(|pending| pending.retain(|other| other != paths::RUN_BATCH));
         match answer {
-            Ok(location) => {
+            Ok(()) => {
                 selection::forget();
                 browser::leave_for(&location);
             }
             Err(AppError::SignedOut) => browser::leave_for(&paths::login_then(&browser::here())),
             Err(error) if form.refuse(&error.to_string()) => {}
-            Err(error) => toasts.fail("Nothing was begun.".to_owned(), error),
+            Err(error) => toasts.fail("Nothing was begun.".to_owned(), Some(error), None),
         }
     });
 }

@@ -7,6 +7,10 @@
 #[cfg(feature = "hydrate")]
 pub mod browser;
 #[cfg(feature = "hydrate")]
+pub mod chart;
+#[cfg(feature = "hydrate")]
+pub mod copy;
+#[cfg(feature = "hydrate")]
 pub mod forms;
 #[cfg(feature = "hydrate")]
 pub mod list;
@@ -54,6 +58,8 @@ cfg_if::cfg_if! {
             list::listen(place, toasts);
             selection::listen(toasts);
             menu::listen();
+            chart::listen();
+            copy::listen();
             navigation::listen(place);
             browser::mark_ready();
         }

@@ -6,7 +6,10 @@
 
 use super::browser::{focus, set};
 use leptos::prelude::document;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter::successors,
+};
 use wasm_bindgen::JsCast;
 use web_sys::{CharacterData, Element, HtmlInputElement, HtmlTemplateElement, Node};
 
@@ -41,7 +44,8 @@ fn children(old: &Node, new: &Node) {
         }
         let mate = match id(&want) {
             Some(id) => known.remove(&id),
-            None => next.clone().filter(|node| id(node).is_none() && is_alike(node, &want)),
+            // further on, where what was before it has gone
+            None => successors(next.clone(), Node::next_sibling).find(|node| id(node).is_none() && is_alike(node, &want)),
         };
         let Some(mate) = mate else {
             insert(old, &want, next.as_ref());
@@ -128,7 +132,7 @@ fn attributes(element: &Element, want: &Element) {
         set(element, &name, value.as_deref());
     }
     for name in names(element) {
-        if !want.has_attribute(&name) && name != "open" && name != "style" {
+        if !want.has_attribute(&name) && !["open", "style", "data-on"].contains(&name.as_str()) {
             set(element, &name, None);
         }
     }

@@ -8,12 +8,19 @@ use super::{
 };
 use crate::{
     error::AppError,
-    pages::{api::get_page, model::RenderedPage},
+    operations::model::OperationId,
+    pages::{
+        api::get_page,
+        model::{Ended, RenderedPage},
+    },
     paths,
     ui::toasts::Toasts,
 };
 use leptos::{prelude::*, task::spawn_local};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use web_sys::Element;
 
 /// Without a word from the server a page looks again after this long: Proxmox refreshes its own figures about every ten seconds.
@@ -41,7 +48,9 @@ struct State {
     again: bool,
     is_under_way: bool,
     /// The ends that were told.
-    told: BTreeSet<String>,
+    told: BTreeMap<String, Option<Ended>>,
+    /// The operations that were begun in this tab, and whose ends are still to be told.
+    own: BTreeSet<String>,
     /// The address of what is on screen.
     address: String,
 }
@@ -51,7 +60,7 @@ impl Place {
     pub fn begin(toasts: Toasts, away: RwSignal<Option<AppError>>) -> Self {
         let page = find("#page");
         let of = |name| page.as_ref().and_then(|page| page.get_attribute(name));
-        let told = of("data-ended").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        let told = of("data-ended").unwrap_or_default().split_whitespace().map(|id| (id.to_owned(), None)).collect();
         let state = State { is_under_way: of("data-under-way").is_some(), told, address: browser::here(), ..State::default() };
         let place = Self { toasts, away, state: StoredValue::new(state) };
         let look = move || {
@@ -89,6 +98,29 @@ impl Place {
                 }
             }
         });
+    }
+
+    /// An operation was begun in this tab: its end is told by a toast, also where it came first.
+    pub fn tell_of(self, operation: &OperationId) {
+        let id = operation.to_string();
+        match self.state.try_update_value(|state| state.told.get_mut(&id).map(Option::take)).flatten() {
+            Some(Some(ended)) => self.toast(ended),
+            // it was told already
+            Some(None) => {}
+            None => self.state.update_value(|state| {
+                state.own.insert(id);
+            }),
+        }
+    }
+
+    /// The end of an operation is told already.
+    pub fn has_told(self, operation: &OperationId) {
+        self.state.update_value(|state| drop(state.told.insert(operation.to_string(), None)));
+    }
+
+    fn toast(self, ended: Ended) {
+        let (link, title) = (Some(paths::operation(&ended.id)), format!("{}.", ended.sentence));
+        if ended.is_bad { self.toasts.fail(title, None, link) } else { self.toasts.succeed(title, link) }
     }
 
     /// Another page, or another view of this one.
@@ -146,12 +178,21 @@ impl Place {
             state.shown = asked;
             state.is_under_way = is_under_way;
             state.address = address;
-            for ended in ended {
-                if state.told.insert(ended.id.to_string()) && !was_elsewhere {
-                    self.toasts.announce(ended.sentence);
-                }
-            }
         });
+        for ended in ended {
+            let id = ended.id.to_string();
+            let is_own = self.state.try_update_value(|state| {
+                let is_new = !state.told.contains_key(&id);
+                let is_own = is_new.then(|| state.own.remove(&id))?;
+                state.told.insert(id, (!is_own).then(|| ended.clone()));
+                Some(is_own)
+            });
+            match is_own.flatten() {
+                Some(true) => self.toast(ended),
+                Some(false) if !was_elsewhere => self.toasts.announce(ended.sentence),
+                _ => {}
+            }
+        }
         list::arrange();
         selection::arrange();
     }

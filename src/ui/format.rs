@@ -53,6 +53,21 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
+/// A length of time in its two largest units: `6 d 4 h`, `3 h 12 min`, `1 min 52 s`.
+pub fn duration_in_two(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (large, small, unit) = match seconds {
+        86_400.. => (86_400, 3_600, "h"),
+        3_600.. => (3_600, 60, "min"),
+        _ => (60, 1, "s"),
+    };
+    match seconds % large / small {
+        _ if seconds < 60 => duration(seconds),
+        0 => duration(seconds),
+        rest => format!("{} {rest} {unit}", duration(seconds)),
+    }
+}
+
 /// How long ago: `3 min ago`, `just now`.
 pub fn ago(then: i64, now: i64) -> String {
     match now - then {
@@ -88,6 +103,7 @@ mod tests {
     #[test]
     fn a_length_of_time_has_one_unit() {
         assert_eq!([8, 61, 7200, 41 * 86400].map(duration), ["8 s", "1 min", "2 h", "41 d"]);
+        assert_eq!([8, 112, 7200, 6 * 86400 + 4 * 3600 + 59].map(duration_in_two), ["8 s", "1 min 52 s", "2 h", "6 d 4 h"]);
         assert_eq!((ago(100, 102), ago(100, 280), ago(100, 0)), ("just now".into(), "3 min ago".into(), "just now".into()));
     }
 }

@@ -1,15 +1,20 @@
-//! What has just happened, for who looks elsewhere: failures as toasts that stay, everything as one polite announcement.
+//! What has just happened, for who looks elsewhere: failures as toasts that stay, successes as ones that go, everything as one polite
+//! announcement.
 
 use super::icons::Icon;
 use crate::error::AppError;
 use leptos::prelude::*;
+use std::time::Duration;
 
-/// A failure on show.
+/// A toast on show.
 #[derive(Debug, Clone, PartialEq)]
 struct Toast {
     id: u32,
     title: String,
-    error: AppError,
+    is_bad: bool,
+    error: Option<AppError>,
+    /// The operation that it is about.
+    link: Option<String>,
 }
 
 /// The toasts and the live region of a tab.
@@ -19,6 +24,8 @@ pub struct Toasts {
     announced: RwSignal<String>,
 }
 
+/// For how long a success is on show.
+const FOR: Duration = Duration::from_secs(5);
 /// How many are on show at the most; an older one gives way.
 const MOST: usize = 3;
 
@@ -36,15 +43,40 @@ impl Toasts {
         self.announced.set(if again { sentence + "\u{a0}" } else { sentence });
     }
 
-    /// Shows a failure until it is closed. The title is a sentence with the name of what it is about.
-    pub fn fail(self, title: String, error: AppError) {
-        self.announce(format!("{title} {error}"));
+    /// Shows a failure until it is closed. The title is a sentence with the name of what it is about; `link` leads to its operation.
+    pub fn fail(self, title: String, error: Option<AppError>, link: Option<String>) {
+        self.show(title, true, error, link);
+    }
+
+    /// Shows a success for a while.
+    pub fn succeed(self, title: String, link: Option<String>) {
+        let id = self.show(title, false, None, link);
+        set_timeout(move || self.go(id), FOR);
+    }
+
+    fn show(self, title: String, is_bad: bool, error: Option<AppError>, link: Option<String>) -> u32 {
+        self.announce(error.as_ref().map_or_else(|| title.clone(), |error| format!("{title} {error}")));
+        let id = self.shown.with_untracked(|shown| shown.last().map_or(0, |toast| toast.id + 1));
         self.shown.update(|shown| {
-            let id = shown.last().map_or(0, |toast| toast.id + 1);
-            shown.push(Toast { id, title, error });
+            shown.push(Toast { id, title, is_bad, error, link });
             let over = shown.len().saturating_sub(MOST);
             shown.drain(..over);
         });
+        id
+    }
+
+    /// Goes by itself, but not while somebody points at it or has the focus in it.
+    fn go(self, id: u32) {
+        let is_held = document().query_selector(&format!("#toast-{id}:is(:hover, :focus-within)")).is_ok_and(|held| held.is_some());
+        if is_held {
+            set_timeout(move || self.go(id), FOR);
+        } else {
+            self.close(id);
+        }
+    }
+
+    fn close(self, id: u32) {
+        self.shown.update(|shown| shown.retain(|toast| toast.id != id));
     }
 }
 
@@ -54,23 +86,27 @@ pub fn ToastRegion(
     /// The toasts of this tab.
     toasts: Toasts,
 ) -> impl IntoView {
-    let close = move |id| toasts.shown.update(|shown| shown.retain(|toast| toast.id != id));
     view! {
         <div class="sr-only" role="status" aria-live="polite">
             {move || toasts.announced.get()}
         </div>
         <div class="toasts">
             <For each=move || toasts.shown.get() key=|toast| toast.id let:toast>
-                <section class="pop toastc" aria-label=toast.title.clone()>
-                    <span class="text-bad-ink">
-                        <Icon name="circle-x" />
+                <section class="pop toastc" id=format!("toast-{}", toast.id) aria-label=toast.title.clone()>
+                    <span class=if toast.is_bad { "text-bad-ink" } else { "text-ok-ink" }>
+                        <Icon name=if toast.is_bad { "circle-x" } else { "check" } />
                     </span>
                     <div>
                         <b class="font-medium">{toast.title.clone()}</b>
-                        <p class="text-ink-2">{toast.error.to_string()}</p>
-                        {toast.error.incident().map(|n| view! { <p class="text-xs text-ink-3 mt-1">"Reference " <code>{n.to_string()}</code></p> })}
+                        {toast.error.map(|error| {
+                            view! {
+                                <p class="text-ink-2">{error.to_string()}</p>
+                                {error.incident().map(|n| view! { <p class="text-xs text-ink-3 mt-1">"Reference " <code>{n.to_string()}</code></p> })}
+                            }
+                        })}
+                        {toast.link.map(|link| view! { <a class="a" href=link>"Show operation"</a> })}
                     </div>
-                    <button type="button" class="vb" aria-label="Close" on:click=move |_| close(toast.id)>
+                    <button type="button" class="vb" aria-label="Close" on:click=move |_| toasts.close(toast.id)>
                         <Icon name="x" class="i-sm" />
                     </button>
                 </section>

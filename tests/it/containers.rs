@@ -150,9 +150,9 @@ async fn while_proxmox_hangs_the_page_has_the_last_good_rows() {
     // on a slow machine the first list may itself come late; then the next one has it
     while list(&alice).await.rows.is_empty() {}
     app.cluster.fault(Fault::new(FaultAction::Hang));
+    let list = list(&alice).await;
     let page = alice.open("/").await;
     assert!(page.text.contains("homelab does not answer in time."), "{}", page.text);
-    let list = list(&alice).await;
     assert!(page.text.contains(list.rows[0].id.as_str()));
     assert!(matches!(list.trouble, Some(AppError::ClusterSlow { .. })));
     app.cluster.clear_faults();

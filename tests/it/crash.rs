@@ -310,6 +310,7 @@ async fn the_process_that_is_killed() {
         page_budget: Duration::from_secs(20),
         lifecycle: lifecycle(way),
         limits: limits(),
+        pace: berth::server::pace::Pace::stepped(),
     };
     let (point, prompt) = (point.to_owned(), prompt.trim().to_owned());
     let is_prompted = Arc::new(AtomicBool::new(prompt.is_empty()));

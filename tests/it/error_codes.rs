@@ -10,7 +10,7 @@ use berth::{
     },
     error::AppError,
     operations::{
-        api::GetOperation,
+        api::{GetOperation, StopOperation, StopTask},
         model::{ContainerId, Verb},
         rules::{self, Live},
     },
@@ -22,6 +22,7 @@ use reqwest::Method;
 use std::{collections::BTreeSet, time::Duration};
 use strum::VariantNames;
 
+const NO_TASK: &str = "UPID:pve1:00000001:00000001:00000001:vzstart";
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 fn code(error: &AppError) -> String {
@@ -75,6 +76,7 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("a stranger", stranger.act_on(Verb::Start, nobody.clone(), "").await.error()),
         ("an id of nothing", alice.act_on(Verb::Start, nobody, "").await.error()),
         ("an operation of nothing", alice.read(GetOperation { id: "0".repeat(32).parse().unwrap() }).await.error()),
+        ("a task of nothing", ann.post(StopTask { upid: format!("{NO_TASK}:101:alice@pve:").parse().unwrap() }).await.error()),
         ("a batch of nothing", alice.read(GetBatch { id: "0".repeat(32).parse().unwrap() }).await.error()),
         ("a wrong password", stranger.post(sign_in_as("alice", "pve", "wrong")).await.error()),
         ("yubikey@corp", stranger.post(sign_in_as("yubikey", "corp", "berth")).await.error()),
@@ -111,6 +113,10 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         ("another version", AppError::from_server_fn_error(ServerFnErrorErr::Deserialization(String::new()))),
         ("no network", AppError::from_server_fn_error(ServerFnErrorErr::Request(String::new()))),
     ];
+    reached.push(("an operation that has ended", {
+        let operation = ann.act(Verb::Restart, 101).await.report().operation;
+        ann.post(StopOperation { id: operation }).await.error()
+    }));
     let status = |status| Live {
         vmid: 101.try_into().unwrap(),
         status,

@@ -6,6 +6,7 @@
 
 mod batches;
 mod client;
+mod container_page;
 mod containers;
 mod contention;
 mod crash;
@@ -13,6 +14,7 @@ mod error_codes;
 mod faults;
 mod harness;
 mod identity;
+mod inventory;
 mod life;
 mod lifecycle;
 mod parsers;

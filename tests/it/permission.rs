@@ -13,7 +13,8 @@ use berth::{
         api::ListOperations,
         model::{ContainerId, OperationId, OperationView, Paged, Verb},
     },
-    paths,
+    paths::{self, Tab},
+    proxmox::ids::Upid,
     server::db::Db,
 };
 use leptos::server_fn::axum::server_fn_paths;
@@ -22,6 +23,8 @@ use leptos::server_fn::axum::server_fn_paths;
 struct Traces {
     container: ContainerId,
     operation: OperationId,
+    /// Of that operation.
+    task: Upid,
     batch: BatchId,
     others: [&'static str; 3],
 }
@@ -42,15 +45,29 @@ async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)
         }
         // a removal is confirmed with a wrong name
         let (container, operation) = (paths::container(&traces.container), paths::operation(&traces.operation));
-        let (batch, bulk) = (paths::batch(&traces.batch), format!("{}?verb=stop%26all", paths::bulk()));
-        let again = format!("{}?verb=stop%26again={}", paths::bulk(), traces.batch);
-        let addresses = [container.as_str(), operation.as_str(), "/clusters/homelab/104", batch.as_str(), bulk.as_str(), again.as_str()];
-        let (container, operation) = (traces.container.as_str(), traces.operation.as_str());
-        let ids = [container, operation, container, traces.batch.as_str(), container, container];
-        for (id, address) in ids.into_iter().zip(addresses) {
+        let tabs = [Tab::Operations, Tab::Services].map(|tab| paths::container_tab(&traces.container, tab));
+        let task = paths::task(&traces.task);
+        let (batch, bulk) = (paths::batch(&traces.batch), format!("{}?verb=stop&all", paths::bulk()));
+        let again = format!("{}?verb=stop&again={}", paths::bulk(), traces.batch);
+        let (of_container, of_operation) = (traces.container.as_str(), traces.operation.as_str());
+        let asked = [
+            (container.as_str(), of_container),
+            (&tabs[0], of_container),
+            (&tabs[1], of_container),
+            ("/clusters/homelab/104", of_container),
+            (&operation, of_operation),
+            (&task, of_operation),
+            (&batch, traces.batch.as_str()),
+            (&bulk, of_container),
+            (&again, of_container),
+        ];
+        for (address, id) in asked {
+            let query =
+                [("id", id), ("ids", id), ("container", id), ("operation", id), ("address", address), ("upid", traces.task.as_str())];
+            let query = serde_urlencoded::to_string(query).unwrap();
             let arguments = format!(
-                "verb=delete&ids={id}&id={id}&container={id}&operation={id}&address={address}&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
-                 &username=x&realm=pve&password=x"
+                "{query}&verb=delete&cluster=homelab&vmid=104&confirm=not-its-name&theme=dark\
+                 &query=&from=0&count=1000&username=x&realm=pve&password=x"
             );
             let answer = if method == reqwest::Method::GET {
                 browser.send(method.clone(), &format!("{path}?{arguments}"), &[("accept", "application/json")], "").await
@@ -88,14 +105,20 @@ async fn no_server_function_tells_who_may_not_audit_a_container_anything_about_i
     let batch: BatchId = alice.post(again).await.json();
     // it runs already: refused, and nothing is under way any more
     while alice.read(GetBatch { id: batch.clone() }).await.json::<BatchView>().tally.is_under_way() {}
-    let traces = Traces { container, operation, batch, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
+    let task = alice.events(&container).await.remove(0).upid.unwrap();
+    let traces = Traces { container, operation, task, batch, others: ["postgresql-of-db", "alice@pve", "\"db\""] };
 
     // the test can fail: who may see it sees it
     let seen = ask_all(&alice, &traces).await.into_iter().filter(|(_, text)| !traces.found_in(text).is_empty()).count();
-    assert!(seen >= 3, "only {seen} answers speak of it");
+    assert!(seen >= 4, "only {seen} answers speak of it");
     for user in ["nobody@pve", "bob@pve"] {
         let browser = app.sign_in(user).await;
         let before = app.writes();
+        // what is no server function, but tells something of it too
+        for path in [paths::operation_log(&traces.operation), paths::task_log(&traces.task)] {
+            let answer = browser.open(&path).await;
+            assert_eq!((answer.status.as_u16(), answer.text.contains("TASK OK")), (404, false), "{user} {path}: {}", answer.text);
+        }
         for (path, text) in ask_all(&browser, &traces).await {
             assert_eq!(traces.found_in(&text), Vec::<&str>::new(), "{user} {path}: {text}");
         }

@@ -17,6 +17,13 @@ const GROUPS: [(&str, &[&str], bool); 5] = [
     ("icons", &["icons.svg"], false),
 ];
 
+/// What a first visit to the release site downloads, as brotli: WASM, JavaScript and CSS, and the fonts.
+pub fn first_visit() -> Result<(u64, u64)> {
+    let sizes = sizes()?;
+    let of = |wanted: &str| sizes.iter().filter(|(name, _)| *name == wanted).map(|(_, size)| size.brotli).sum();
+    Ok((of("total"), of("fonts")))
+}
+
 #[derive(Default, Clone, Copy)]
 struct Size {
     raw: u64,
@@ -27,6 +34,22 @@ struct Size {
 /// Prints what the release site weighs, and returns the sentences about what is over its limit.
 pub fn report() -> Result<Vec<String>> {
     let limits: BTreeMap<String, u64> = serde_json::from_str(LIMITS).context("xtask/size-budget.json is not a map of numbers")?;
+    let mut over = Vec::new();
+    println!("  {:<18}{:>10}{:>10}{:>10}{:>10}", "bytes", "raw", "gzip", "brotli", "allowed");
+    for (name, size) in sizes()? {
+        let limit = *limits.get(name).with_context(|| format!("xtask/size-budget.json has no limit for {name}"))?;
+        let label = if name == "total" { "wasm + js + css" } else { name };
+        let fits = size.brotli <= limit;
+        println!("  {label:<18}{:>10}{:>10}{:>10}{limit:>10}{}", size.raw, size.gzip, size.brotli, if fits { "" } else { "  over" });
+        if !fits {
+            over.push(format!("{label}: {} bytes as brotli, allowed are {limit}", size.brotli));
+        }
+    }
+    Ok(over)
+}
+
+/// By group, and the total of those that count.
+fn sizes() -> Result<Vec<(&'static str, Size)>> {
     let site = site::directory(Profile::Release);
     let manifest = stamp::read(&site.join("manifest.json"))?;
     let manifest: BTreeMap<String, String> = serde_json::from_slice(&manifest).context("the site's manifest is damaged")?;
@@ -45,19 +68,7 @@ pub fn report() -> Result<Vec<String>> {
         rows.push((name, sum));
     }
     rows.push(("total", total));
-
-    let mut over = Vec::new();
-    println!("  {:<18}{:>10}{:>10}{:>10}{:>10}", "bytes", "raw", "gzip", "brotli", "allowed");
-    for (name, size) in rows {
-        let limit = *limits.get(name).with_context(|| format!("xtask/size-budget.json has no limit for {name}"))?;
-        let label = if name == "total" { "wasm + js + css" } else { name };
-        let fits = size.brotli <= limit;
-        println!("  {label:<18}{:>10}{:>10}{:>10}{limit:>10}{}", size.raw, size.gzip, size.brotli, if fits { "" } else { "  over" });
-        if !fits {
-            over.push(format!("{label}: {} bytes as brotli, allowed are {limit}", size.brotli));
-        }
-    }
-    Ok(over)
+    Ok(rows)
 }
 
 /// A file without compressed siblings travels as it is.

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +33,14 @@ impl Connection {
         self.request("GET", path, headers, b"")
     }
 
+    /// The same, and how long the first byte of the answer took.
+    pub fn get_timed(&mut self, path: &str, headers: &[(&str, &str)]) -> Result<(Duration, Response)> {
+        let start = Instant::now();
+        self.send("GET", path, headers, b"")?;
+        self.stream.fill_buf()?;
+        Ok((start.elapsed(), self.receive("GET", path)?))
+    }
+
     pub fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Response> {
         self.post_form_with(path, fields, &[("accept", "text/html")])
     }
@@ -47,6 +55,12 @@ impl Connection {
     }
 
     fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
+        self.send(method, path, headers, body)?;
+        self.receive(method, path)
+    }
+
+    /// Asks, for whoever reads the answer itself: [`Connection::into_stream`].
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.host);
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
@@ -57,8 +71,17 @@ impl Connection {
         request.push_str("\r\n");
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
-        self.stream.get_mut().write_all(&bytes)?;
+        Ok(self.stream.get_mut().write_all(&bytes)?)
+    }
+
+    fn receive(&mut self, method: &str, path: &str) -> Result<Response> {
         read_response(&mut self.stream).with_context(|| format!("the answer to {method} {path} is not readable"))
+    }
+
+    /// What comes over it, as it comes; a read ends after this time.
+    pub fn into_stream(self, patience: Duration) -> Result<BufReader<TcpStream>> {
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        Ok(self.stream)
     }
 }
 

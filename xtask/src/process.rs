@@ -20,7 +20,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use signal_hook::{consts, iterator::Signals};
 
-pub use signal_hook::consts::{SIGINT, SIGKILL, SIGTERM};
+pub use signal_hook::consts::{SIGCONT, SIGINT, SIGKILL, SIGTERM};
+
+/// Cannot be listened for, so that the crate has no name for it.
+pub const SIGSTOP: i32 = libc::SIGSTOP;
 
 /// How long a group may take to end after a polite signal.
 const GRACE: Duration = Duration::from_secs(10);
@@ -91,6 +94,11 @@ impl Job {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Signals it and what it started.
+    pub fn signal(&self, signal: i32) {
+        signal_group(self.child.id() as i32, signal);
     }
 
     /// What it writes to standard output; the command must have been given a pipe.

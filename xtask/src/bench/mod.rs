@@ -1,31 +1,33 @@
 //! `cargo xtask bench`: what a visit weighs, what a view of the containers page costs the server, what a verb takes besides its task,
-//! and what a call to Proxmox costs.
+//! and what a call to Proxmox costs; with `--peers` all that is to be better than elsewhere, beside what it is there.
 //!
 //! The CPU time per view is the figure to compare: it hardly depends on what else the machine does. Requests per second
 //! are printed beside a gauge of that (load average, and the time of a fixed loop before and after). The load comes from
 //! this program on the same machine; pages are asked for without compression. The demo's simulated cluster runs in the same
 //! process, so its cost is in the figures.
 
+mod peers;
 mod verbs;
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs,
     hint::black_box,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{ExitCode, Stdio},
+    process::{Command, ExitCode, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::{
     budget, build,
+    conformance::wire::{self, Request},
     http::Connection,
     paths,
     process::{self, Job, SIGTERM, cargo, command},
@@ -54,9 +56,14 @@ pub struct Args {
     /// Views before the first round
     #[arg(long, default_value_t = 200)]
     warm_up: usize,
+    #[command(flatten)]
+    peers: peers::Choice,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    if args.peers.peers {
+        return peers::run(&args.peers);
+    }
     println!("== download sizes");
     site::build(Profile::Release)?;
     let over = budget::report()?;
@@ -108,9 +115,7 @@ fn pages(args: &Args) -> Result<()> {
 /// The client in a process of its own against a simulated cluster with 10,000 containers in another, so that each one's CPU time is known.
 fn client(args: &Args) -> Result<()> {
     let release = release()?;
-    let state = paths::work().join("ten-thousand.toml");
-    fs::write(&state, ten_thousand()).with_context(|| format!("cannot write {}", state.display()))?;
-    let simulator = Simulator::start(&release, &["--state", &state.display().to_string()])?;
+    let simulator = Simulator::start(&release, &["--containers", "10000"])?;
     let (address, fingerprint) = (simulator.address, simulator.fingerprint.clone());
 
     println!("  n={} rounds; CPU of the client and of the simulator per call, both over TLS on this machine", args.rounds.max(1));
@@ -181,26 +186,43 @@ impl Simulator {
     }
 }
 
-/// A cluster of four nodes with 10,000 containers, half of them running.
-fn ten_thousand() -> String {
-    let mut text = String::from(
-        "version = \"8.4\"\ncluster = \"bench\"\naccess = \"user:root@pam:1:0::::::\"\n\n[passwords]\n\"root@pam\" = \"berth\"\n",
-    );
-    for node in 1..=4 {
-        let _ = write!(text, "\n[[nodes]]\nname = \"pve{node}\"\ncpus = 64\n");
+/// A server beside a simulated cluster that it knows as `bench`.
+struct Bed {
+    simulator: Simulator,
+    server: Job,
+    host: SocketAddr,
+}
+
+impl Bed {
+    fn start(server: &mut Command, simulator: Simulator) -> Result<Self> {
+        let folder = paths::work().join("bench");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let config = folder.join("berth.toml");
+        let (ip, port) = (simulator.address.ip(), simulator.address.port());
+        let cluster =
+            format!("[[cluster]]\nname = \"bench\"\nhost = \"{ip}\"\nport = {port}\nfingerprint = \"{}\"\n", simulator.fingerprint);
+        fs::write(&config, cluster).with_context(|| format!("cannot write {}", config.display()))?;
+        server.args(["--listen", "127.0.0.1:0", "--log", "error", "--config"]).arg(&config).arg("--data-dir").arg(folder.join("data"));
+        let mut server = Job::start(server.stdout(Stdio::piped()))?;
+        let host = ready(&mut server)?;
+        Ok(Self { simulator, server, host })
     }
-    for vmid in 100..10_100 {
-        let node = vmid % 4 + 1;
-        let running = vmid % 2 == 0;
-        let config = format!(
-            "arch: amd64\\ncores: 2\\nhostname: ct{vmid}\\nmemory: 1024\\nostype: debian\\nrootfs: local-lvm:vm-{vmid}-disk-0,size=8G\\nswap: 512\\ntags: prod;web\\n"
-        );
-        let _ = write!(
-            text,
-            "\n[[containers]]\nvmid = {vmid}\nnode = \"pve{node}\"\nrunning = {running}\nuptime = 86400\nload = 0.1\nconfig = \"{config}\"\n"
-        );
+
+    fn stop(self) {
+        self.server.stop(SIGTERM);
+        self.simulator.stop();
     }
-    text
+}
+
+/// What the simulator's control side answers.
+fn control(address: SocketAddr, method: &str, path: &str) -> Result<Value> {
+    let mut connection = wire::Connection::open(address, &wire::trusting()?)?;
+    connection.send(&Request { method: method.to_owned(), target: format!("/sim/{path}"), ..Request::default() })?;
+    let (answer, _) = connection.receive(Duration::from_secs(30))?.context("the simulator does not answer")?;
+    Ok(answer.json)
 }
 
 /// Waits for the line that says where the server listens, and keeps its output flowing afterwards.
@@ -219,24 +241,35 @@ fn ready(job: &mut Job) -> Result<SocketAddr> {
 }
 
 fn sign_in(host: SocketAddr, cluster: &str) -> Result<String> {
-    let fields = [("cluster", cluster), ("username", "alice"), ("realm", "pve"), ("password", "berth")];
+    sign_in_as(host, cluster, "alice")
+}
+
+/// Signs a user of the realm `pve` in; their cookie.
+fn sign_in_as(host: SocketAddr, cluster: &str, user: &str) -> Result<String> {
+    let fields = [("cluster", cluster), ("username", user), ("realm", "pve"), ("password", "berth")];
     let response = Connection::open(host)?.post_form("/api/sign_in", &fields)?;
     let cookie = response.cookies();
     if cookie.is_empty() {
-        bail!("signing in to {cluster} gave no cookie (status {})", response.status);
+        bail!("signing {user} in to {cluster} gave no cookie (status {})", response.status);
     }
     Ok(cookie)
 }
 
 /// Loads the page that often over all connections at once; returns its size.
 fn load(host: SocketAddr, cookie: &str, views: usize) -> Result<usize> {
+    load_with(host, cookie, views, &[])
+}
+
+/// The same with headers of the caller's.
+fn load_with(host: SocketAddr, cookie: &str, views: usize, headers: &[(&str, &str)]) -> Result<usize> {
     let left = AtomicUsize::new(views);
     let take = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+    let headers = [&[("cookie", cookie), ("accept", "text/html")], headers].concat();
     let one = || -> Result<usize> {
         let mut connection = Connection::open(host)?;
         let mut size = 0;
         while take() {
-            let response = connection.get("/", &[("cookie", cookie), ("accept", "text/html")])?;
+            let response = connection.get("/", &headers)?;
             if response.status != 200 {
                 bail!("GET / was answered with status {} instead of the containers page", response.status);
             }

@@ -2,20 +2,13 @@
 //! in. The tasks of the simulated cluster have a known length, so what is over is Berth's, the network's and the pause before the poll
 //! that sees the end.
 
-use std::{fs, net::SocketAddr, process::Stdio, time::Duration, time::Instant};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{Simulator, percentile, print_spread, ready, release, sign_in};
-use crate::{
-    build,
-    conformance::wire::{self, Request},
-    http::Connection,
-    paths,
-    process::{Job, SIGTERM, command},
-    site::Profile,
-};
+use super::{Bed, Simulator, control, percentile, print_spread, release, sign_in};
+use crate::{build, http::Connection, paths, process::command, site::Profile};
 
 /// How fast the simulated time passes: a start takes 1.8 s of it, and so a second of ours.
 const SPEED: f64 = 1.8;
@@ -27,23 +20,8 @@ const VMID: u64 = 103;
 pub fn run(times: usize) -> Result<()> {
     let program = build::server(Profile::Release)?;
     let simulator = Simulator::start(&release()?, &["--speed", &SPEED.to_string(), "--control"])?;
-    let folder = paths::work().join("bench");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let config = folder.join("berth.toml");
-    let cluster = format!(
-        "[[cluster]]\nname = \"bench\"\nhost = \"{}\"\nport = {}\nfingerprint = \"{}\"\n",
-        simulator.address.ip(),
-        simulator.address.port(),
-        simulator.fingerprint
-    );
-    fs::write(&config, cluster).with_context(|| format!("cannot write {}", config.display()))?;
-    let mut server = command(program, paths::root());
-    server.args(["--listen", "127.0.0.1:0", "--log", "warn", "--config"]).arg(&config).arg("--data-dir").arg(folder.join("data"));
-    let mut job = Job::start(server.stdout(Stdio::piped()))?;
-    let host = ready(&mut job)?;
+    let bed = Bed::start(&mut command(program, paths::root()), simulator)?;
+    let (host, address) = (bed.host, bed.simulator.address);
     let cookie = sign_in(host, "bench")?;
     let mut browser = Connection::open(host)?;
     let id = container(&mut browser, &cookie)?;
@@ -52,7 +30,7 @@ pub fn run(times: usize) -> Result<()> {
     let mut calls = VERBS.map(|_| Vec::new());
     for _ in 0..times.max(1) {
         for (n, (verb, task)) in VERBS.into_iter().enumerate() {
-            control(simulator.address, "DELETE")?;
+            control(address, "DELETE", "requests")?;
             let began = Instant::now();
             let headers = [("cookie", cookie.as_str()), ("accept", "application/json")];
             let answer = browser.post_form_with(&format!("/api/{verb}_container"), &[("id", &id)], &headers)?;
@@ -61,12 +39,11 @@ pub fn run(times: usize) -> Result<()> {
                 bail!("a {verb} was answered with status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
             }
             over[n].push((took.as_secs_f64() - task.as_secs_f64() / SPEED) * 1e3);
-            let asked = control(simulator.address, "GET")?;
+            let asked = control(address, "GET", "requests")?;
             calls[n].push(asked["requests"].as_array().context("the simulator does not say what it was asked")?.len() as f64);
         }
     }
-    job.stop(SIGTERM);
-    simulator.stop();
+    bed.stop();
     for (n, (verb, task)) in VERBS.into_iter().enumerate() {
         println!("  {verb}, a task of {:.2} s", task.as_secs_f64() / SPEED);
         print_spread("  ms over the task", 0, &mut over[n]);
@@ -84,12 +61,4 @@ fn container(browser: &mut Connection, cookie: &str) -> Result<String> {
     let row = list["rows"].as_array().into_iter().flatten().find(|row| row["vmid"] == VMID);
     let id = row.and_then(|row| row["id"].as_str()).with_context(|| format!("there is no CT {VMID} in the list"))?;
     Ok(id.to_owned())
-}
-
-/// What the simulator was asked, or to forget it.
-fn control(address: SocketAddr, method: &str) -> Result<Value> {
-    let mut connection = wire::Connection::open(address, &wire::trusting()?)?;
-    connection.send(&Request { method: method.to_owned(), target: "/sim/requests".to_owned(), ..Request::default() })?;
-    let (answer, _) = connection.receive(Duration::from_secs(30))?.context("the simulator does not answer")?;
-    Ok(answer.json)
 }

@@ -1,0 +1,79 @@
+/* The page of a container: what it is, what it uses, what was done to it, and what Proxmox says of that. */
+import type { Page } from '@playwright/test'
+import { choose, expect, hasJavaScript, row, test, type Berth } from './fixtures'
+
+async function open(page: Page, berth: Berth, name: string) {
+  await berth.signIn(page)
+  await row(page, name).getByRole('link', { name, exact: true }).click()
+  await expect(page.getByRole('heading', { level: 1, name, exact: true })).toBeVisible()
+  await berth.ready(page)
+}
+
+test('the page says in words what the container is @both', async ({ page, berth }) => {
+  await open(page, berth, 'grafana')
+  const configuration = page.locator('section', { has: page.getByRole('heading', { name: 'Configuration' }) })
+  await expect(configuration).toContainText(/Cores\s*2/)
+  await expect(configuration).toContainText(/Memory\s*1 GiB/)
+  await expect(configuration).toContainText(/Root disk\s*8 GiB on local-lvm/)
+  await configuration.getByText('As Proxmox has it').click()
+  await expect(configuration).toContainText('hostname')
+})
+
+test('usage is there from an hour to a year, and its values can be read without eyes @both', async ({ page, berth }) => {
+  await open(page, berth, 'db')
+  for (const range of ['1 d', '1 w', '1 mo', '1 y', '1 h']) {
+    await page.getByRole('link', { name: `${range}:` }).click()
+    await expect(page.getByRole('link', { name: `${range}:` })).toHaveAttribute('aria-current', 'true')
+    await expect(page.locator('.ch').first()).toBeVisible()
+  }
+  await page.getByText('As a table').click()
+  await expect(page.getByRole('table').first()).toContainText(/CPU/)
+})
+
+test('a chart is read by the arrow keys', async ({ page, berth }) => {
+  await open(page, berth, 'db')
+  const chart = page.locator('.ch').first()
+  await chart.focus()
+  await expect(chart).toHaveAttribute('data-on', '')
+  const last = await chart.locator('.ch-tip').textContent()
+  await page.keyboard.press('ArrowLeft')
+  await page.keyboard.press('ArrowLeft')
+  await expect(chart.locator('.ch-tip')).not.toHaveText(last!)
+  await expect(chart.locator('.ch-tip')).toContainText(/CPU\s+\d+ %/)
+})
+
+test('what was done at Proxmox stands in the same history, and its log is whole @both', async ({ page, berth }) => {
+  await berth.cluster.act('/nodes/pve2/lxc/201/status/stop')
+  await open(page, berth, 'grafana')
+  await page.getByRole('link', { name: 'Operations' }).click()
+  const task = page.locator('#history li').first()
+  await expect(task).toContainText('root@pam')
+  await task.getByRole('link').first().click()
+  await expect(page.locator('.log')).toContainText('TASK OK')
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: /Download/ }).click()])
+  expect(await download.failure()).toBeNull()
+})
+
+test('the log of a verb is followed while it runs, and a task can be stopped @both', async ({ page, berth }) => {
+  test.slow()
+  await berth.signIn(page)
+  await choose(page, 'never-finishes', 'Start')
+  if (!hasJavaScript()) await page.goto(berth.url)
+  await row(page, 'never-finishes').getByRole('link', { name: /alice@pve/ }).click()
+  await expect(page.getByRole('heading', { name: 'Start never-finishes' })).toBeVisible()
+  await berth.ready(page)
+  await page.getByText('Stop task…').click()
+  await page.getByRole('button', { name: /^Stop / }).last().click()
+  await expect(page.locator('#page, main').first()).toContainText(/broken off|broke the task off|Cancelled|failed/i, { timeout: 20_000 })
+})
+
+test('a history is filtered by who, what and how it ended @both', async ({ page, berth }) => {
+  berth.expectStatus(502)
+  await berth.signIn(page)
+  await choose(page, 'refuses-to-start', 'Start')
+  await page.goto(berth.url)
+  await row(page, 'refuses-to-start').getByRole('link', { name: 'refuses-to-start', exact: true }).click()
+  await page.getByRole('link', { name: 'Operations' }).click()
+  await expect(page.locator('#history li').first()).toContainText('Start failed')
+  await berth.ready(page)
+})

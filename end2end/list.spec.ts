@@ -1,0 +1,179 @@
+/* The list as a tool: searched, sorted, walked by keyboard, and true when a part of the world is away. */
+import { expect, hasJavaScript, row, test } from './fixtures'
+
+const names = '#rows .name'
+
+test('a search narrows the list while it is written, and its address can be kept', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await page.keyboard.press('/')
+  await expect(page.getByLabel('Search containers')).toBeFocused()
+  await page.keyboard.type('tag:monitoring status:running')
+  await expect(page.locator(names)).toHaveText(['grafana', 'loki', 'prometheus'])
+  await expect(page).toHaveURL(/q=tag(:|%3A)monitoring(\+|%20)status(:|%3A)running/)
+  // who writes goes on writing
+  await expect(page.getByLabel('Search containers')).toBeFocused()
+  await page.reload()
+  await expect(page.locator(names)).toHaveText(['grafana', 'loki', 'prometheus'])
+  await expect(page.getByLabel('Search containers')).toHaveValue('tag:monitoring status:running')
+})
+
+test('a search, a figure, a node, a tag and a column are links and forms @both', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await page.getByLabel('Search containers').fill('-tag:home vmid:103')
+  await page.keyboard.press('Enter')
+  await expect(page.locator(names)).toHaveText(['web'])
+  await page.getByRole('link', { name: 'Show all' }).click()
+  await expect(row(page, 'db')).toBeVisible()
+  const figures = page.getByRole('navigation', { name: 'Containers by status' })
+  await figures.getByRole('link', { name: /Unknown/ }).click()
+  await expect(page.locator(names)).toHaveText(['CT 301', 'CT 302'])
+  await expect(figures.getByRole('link', { name: /Unknown/ })).toHaveAttribute('aria-current', 'true')
+  await figures.getByRole('link', { name: /All/ }).click()
+  await row(page, 'grafana').getByRole('link', { name: 'monitoring' }).click()
+  await expect(page.locator(names)).toHaveText(['grafana', 'loki', 'prometheus'])
+  await page.getByRole('link', { name: 'Show all' }).click()
+  await page.getByRole('columnheader', { name: 'CT' }).getByRole('link').click()
+  await expect(page.getByRole('columnheader', { name: 'CT' })).toHaveAttribute('aria-sort', 'ascending')
+  await expect(page.locator('#rows .c-id').first()).toHaveText('101')
+  await page.getByRole('columnheader', { name: 'CT' }).getByRole('link').click()
+  await expect(page.locator('#rows .c-id').first()).toHaveText('900')
+  await page.getByRole('region', { name: 'Nodes' }).getByRole('link', { name: /pve2/ }).click()
+  await expect(page.locator('#rows .c-node').first()).toHaveText('pve2')
+  await expect(page.locator('#rows .c-node', { hasText: 'pve1' })).toHaveCount(0)
+})
+
+test('the figures add up @both', async ({ page, berth }) => {
+  await berth.signIn(page)
+  const texts = await page.locator('.fig b').allTextContents()
+  const [all, ...parts] = texts.map(Number)
+  expect(parts.reduce((sum, part) => sum + part, 0)).toBe(all)
+  await expect(page.locator('#rows tr')).toHaveCount(Math.min(all, 40))
+})
+
+test('a search that nothing fits says what to leave out @both', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await page.goto(`${berth.url}/?q=tag:prod+nowhere`)
+  await expect(page.getByRole('heading', { name: 'No container fits' })).toBeVisible()
+  await page.getByRole('link', { name: 'Without nowhere' }).click()
+  await expect(row(page, 'db')).toBeVisible()
+})
+
+test('the keyboard walks the rows, opens one and comes back to the same view', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await page.goto(`${berth.url}/?q=tag:monitoring`)
+  await berth.ready(page)
+  await page.keyboard.press('j')
+  await page.keyboard.press('ArrowDown')
+  await expect(row(page, 'loki').getByRole('link', { name: 'loki', exact: true })).toBeFocused()
+  await page.keyboard.press('k')
+  await expect(row(page, 'grafana').getByRole('link', { name: 'grafana', exact: true })).toBeFocused()
+  await page.keyboard.press('.')
+  await expect(page.getByRole('group', { name: 'Actions for grafana' })).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(page.getByRole('group', { name: 'Actions for grafana' })).toBeHidden()
+  await row(page, 'grafana').getByRole('link', { name: 'grafana', exact: true }).focus()
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { level: 1, name: 'grafana' })).toBeVisible()
+  await page.goBack()
+  await expect(page.locator(names)).toHaveText(['grafana', 'loki', 'prometheus'])
+})
+
+test('from page to page the document stays, and the way back is the browser’s', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await page.evaluate(() => ((window as any).same = true))
+  await row(page, 'db').getByRole('link', { name: 'db', exact: true }).click()
+  await expect(page).toHaveTitle('db · Berth')
+  await page.getByRole('link', { name: 'Operations' }).click()
+  await expect(page.locator('#history')).toBeVisible()
+  await page.goBack()
+  await page.goBack()
+  await expect(page).toHaveTitle('Containers · Berth')
+  await expect(row(page, 'db')).toBeVisible()
+  expect(await page.evaluate(() => (window as any).same)).toBe(true)
+})
+
+test('what somebody begins at Proxmox itself shows on its row', async ({ page, berth }) => {
+  test.slow()
+  await berth.signIn(page)
+  await berth.cluster.act('/nodes/pve2/lxc/216/status/start')
+  await expect(row(page, 'never-finishes')).toContainText('Starting…', { timeout: 15_000 })
+  await expect(row(page, 'never-finishes')).toContainText('root@pam')
+})
+
+test('a node that goes away takes nothing else with it, and comes back', async ({ page, berth }) => {
+  test.slow()
+  await berth.signIn(page)
+  await berth.cluster.setOnline('pve2', false)
+  await expect(page.getByRole('region', { name: 'Nodes' }).getByRole('link', { name: /pve2/ })).toContainText('Offline', { timeout: 15_000 })
+  await expect(row(page, 'grafana')).toContainText('Unknown')
+  await expect(row(page, 'db')).toContainText('Running')
+  await berth.cluster.setOnline('pve2', true)
+  await expect(row(page, 'grafana')).toContainText('Running', { timeout: 15_000 })
+})
+
+test('a selection, a menu and the focus survive what changes meanwhile', async ({ page, berth }) => {
+  await berth.signIn(page)
+  const name = row(page, 'db').getByRole('link', { name: 'db', exact: true })
+  await name.focus()
+  await page.evaluate(() => ((document.activeElement as any).marked = true))
+  // another verb changes the list twice
+  await page.evaluate(() => document.querySelector<HTMLElement>('[aria-label="Start web"]')!.click())
+  await expect(row(page, 'web')).toContainText('Running')
+  await expect(name).toBeFocused()
+  expect(await name.evaluate((element) => (element as any).marked)).toBe(true)
+})
+
+test('a session that ends elsewhere leads to the sign-in form and back', async ({ page, berth, context }) => {
+  berth.expectStatus(401)
+  await berth.signIn(page)
+  await page.goto(`${berth.url}/?q=tag:prod`)
+  await berth.ready(page)
+  await context.clearCookies()
+  await row(page, 'db').getByRole('button', { name: 'Restart db', exact: true }).click()
+  await expect(page).toHaveURL(/\/login\?next=/)
+  await berth.fillIn(page, {})
+  await expect(page).toHaveURL(`${berth.url}/?q=tag:prod`)
+  expect(await berth.cluster.writes()).toEqual([])
+  expect(hasJavaScript()).toBe(true)
+})
+
+test('a stream that is cut five times misses nothing', async ({ page, berth, browser }) => {
+  test.slow()
+  berth.expectConsole(/ERR_/)
+  await berth.signIn(page)
+  const other = await (await browser.newContext()).newPage()
+  berth.watch(other)
+  await berth.signIn(other, { user: 'root', realm: 'pam' })
+  for (let cut = 0; cut < 5; cut++) {
+    await page.context().setOffline(true)
+    const [verb, end] = cut % 2 === 0 ? ['Start web', 'Running'] : ['Shut down web', 'Stopped']
+    await row(other, 'web').getByRole('button', { name: verb, exact: true }).click()
+    await expect(row(other, 'web')).toContainText(end)
+    await page.context().setOffline(false)
+    await expect(row(page, 'web')).toContainText(end, { timeout: 15_000 })
+  }
+  await other.context().close()
+})
+
+test('a hidden tab costs nothing, and is right at once when it is back', async ({ page, berth, context }) => {
+  test.slow()
+  await berth.signIn(page)
+  const asked: string[] = []
+  const hide = (hidden: boolean) =>
+    page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }, hidden)
+  await hide(true)
+  page.on('request', (request) => asked.push(request.url()))
+  const other = await context.newPage()
+  berth.watch(other)
+  await other.goto(berth.url)
+  await berth.ready(other)
+  await row(other, 'web').getByRole('button', { name: 'Start web', exact: true }).click()
+  await expect(row(other, 'web')).toContainText('Running')
+  await expect(row(page, 'web')).toContainText('Stopped')
+  expect(asked).toEqual([])
+  await hide(false)
+  await expect(row(page, 'web')).toContainText('Running', { timeout: 3000 })
+})

@@ -1,0 +1,234 @@
+/* A list of any length is as quick as a short one, an open tab does not grow, and a status never goes back. */
+import type { Browser, Page } from '@playwright/test'
+import { choose, expect, row, test } from './fixtures'
+
+// the test runner's own recording would be measured too
+test.use({ trace: 'off' })
+
+/* Longer than this, a task is one that people feel. */
+const LONG = 50_000
+
+/* The CPU time in µs of every task of the page's main thread that takes long while something happens. It is the thread's own time and not
+ * the clock's, so that a machine that is busy elsewhere makes no task long. */
+async function longTasks(browser: Browser, page: Page, happens: () => Promise<void>): Promise<number[]> {
+  await browser.startTracing(page, { categories: ['toplevel'] })
+  await happens()
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString())
+  const names = traceEvents.filter((event: any) => event.name === 'thread_name' && event.args.name === 'CrRendererMain')
+  const isMain = (event: any) => names.some((name: any) => name.pid === event.pid && name.tid === event.tid)
+  const tasks = traceEvents.filter((event: any) => event.name === 'ThreadControllerImpl::RunTask' && isMain(event))
+  expect(tasks.length).toBeGreaterThan(0)
+  return tasks.filter((task: any) => task.tdur > LONG).map((task: any) => task.tdur)
+}
+
+/* Waits until the page was scrolled away from a place, and until the whole screen is rows; then checks that each is the one that belongs
+ * there and has its content. The number of the first. */
+async function rowsOnScreen(page: Page, from = -1): Promise<number> {
+  const handle = await page.waitForFunction((from) => {
+    const rect = (id: string) => document.getElementById(id)!.getBoundingClientRect()
+    const [above, below, rows] = [rect('above'), rect('below'), document.getElementById('rows')!]
+    const isCovered = above.bottom <= Math.max(0, above.top) + 1 && below.top >= Math.min(innerHeight, below.bottom) - 1
+    if (scrollY === from || !isCovered) return false
+    return [...rows.children].flatMap((row, place) => {
+      const rect = row.getBoundingClientRect()
+      if (rect.bottom <= 0 || rect.top >= innerHeight) return []
+      const text = (part: string) => row.querySelector(part)!.textContent!.trim()
+      const number = Number(rows.dataset.from) + place
+      return { number, byPlace: Math.round((rect.top - above.top) / rect.height), name: text('.name'), word: text('.c-status [data-word]'), vmid: text('.c-id') }
+    })
+  }, from)
+  const seen = (await handle.jsonValue()) as { number: number }[]
+  expect(seen.length).toBeGreaterThan(5)
+  const wanted = seen.map((_, place) => {
+    const number = seen[0].number + place
+    return { number, byPlace: number, name: `ct${String(number).padStart(5, '0')}`, word: number % 2 ? 'Stopped' : 'Running', vmid: String(100 + number) }
+  })
+  expect(seen).toEqual(wanted)
+  return seen[0].number
+}
+
+test.describe('10,000 containers', () => {
+  test.use({ containers: 10_000, speed: 1 })
+
+  test('are scrolled from the first to the last by wheel and by keyboard without a long task, and every row shows', async ({ page, berth, browser }) => {
+    test.setTimeout(120_000)
+    await berth.signIn(page)
+    // at first sight every container gets a row of ours, and the page comes before that is done
+    await expect(row(page, 'ct00000')).toBeVisible({ timeout: 30_000 })
+    const toBottom = () => page.evaluate(() => document.documentElement.scrollHeight - innerHeight - scrollY)
+    const scroll = async (by: number) => {
+      const from = await page.evaluate(() => scrollY)
+      await page.mouse.wheel(0, by)
+      await rowsOnScreen(page, from)
+    }
+    const long = await longTasks(browser, page, async () => {
+      await page.mouse.move(600, 500)
+      expect(await rowsOnScreen(page)).toBe(0)
+      // row by row at first, then by far more than there is beyond the screen
+      for (let turn = 0; turn < 20; turn++) {
+        await scroll(300)
+      }
+      while ((await toBottom()) > 1) {
+        await scroll(8000)
+      }
+      await expect(row(page, 'ct09999')).toBeInViewport()
+      // a note above the list may come meanwhile, and moves where the end is
+      const press = (key: string, left: () => Promise<number>) =>
+        expect.poll(async () => (await page.keyboard.press(key), await left()), { timeout: 20_000, intervals: [500] }).toBeLessThanOrEqual(1)
+      await press('Home', () => page.evaluate(() => scrollY))
+      expect(await rowsOnScreen(page)).toBe(0)
+      // the focus goes from row to row
+      for (let number = 0; number < 60; number++) {
+        await page.keyboard.press('ArrowDown')
+        expect(await page.evaluate(() => document.activeElement?.textContent)).toBe(`ct${String(number).padStart(5, '0')}`)
+      }
+      await rowsOnScreen(page)
+      // a key that is held goes on and on
+      for (let press = 1; press <= 40; press++) {
+        await page.keyboard.press('PageDown')
+        if (press % 10 === 0) await rowsOnScreen(page)
+      }
+      await press('End', toBottom)
+      await expect(row(page, 'ct09999')).toBeInViewport()
+      await rowsOnScreen(page)
+    })
+    expect(long).toEqual([])
+    // what measures it sees one that is there
+    const one = await longTasks(browser, page, async () => {
+      await page.evaluate(
+        () =>
+          new Promise<void>((done) =>
+            setTimeout(() => {
+              for (const end = performance.now() + 500; performance.now() < end; );
+              done()
+            }),
+          ),
+      )
+    })
+    expect(one.length).toBe(1)
+  })
+})
+
+test.describe('a tab that stays open', () => {
+  test.use({ containers: 100, speed: 1 })
+
+  test('has as much memory after 360 beats as after 36, with a fifth of its rows changing on each', async ({ page, berth }) => {
+    test.setTimeout(90_000)
+    await page.addInitScript(() => {
+      const own = window as any
+      const { instantiate, instantiateStreaming } = WebAssembly as any
+      const keep = (made: any) => ((own.memory = (made.instance ?? made).exports.memory), made)
+      WebAssembly.instantiate = (...given: any[]) => instantiate(...given).then(keep)
+      WebAssembly.instantiateStreaming = (...given: any[]) => instantiateStreaming(...given).then(keep)
+      own.EventSource = class extends EventSource {
+        constructor(url: string) {
+          super(url)
+          own.stream = this
+        }
+      }
+    })
+    await berth.signIn(page)
+    // the server's own rows of two beats, between which the figures of all that run have moved
+    const ask = async () => (await page.request.get(`${berth.url}/api/get_page?address=${encodeURIComponent('/?from=0&count=100')}`)).json()
+    const rows = (html: string) => [...html.matchAll(/<tr id="(r-\w+)" data-h="(\w+)"(.*?)<\/tr>/gs)].map(([, id, mark, rest]) => ({ id, mark, rest }))
+    const first = await ask()
+    await berth.cluster.send('POST', 'advance', { seconds: 600 })
+    const before = rows(first.html)
+    expect(before.length).toBe(100)
+    let after = before
+    const moved = () => before.map((row, place) => place).filter((place) => before[place].mark !== after[place].mark)
+    await expect
+      .poll(async () => ((after = rows((await ask()).html)), moved().length), { timeout: 20_000, intervals: [500] })
+      .toBeGreaterThanOrEqual(40)
+    const moving = moved()
+
+    let beat = 0
+    const marks = before.map((row) => row.mark)
+    const shown = before.map(() => before)
+    await page.route('**/api/get_page*', async (route) => {
+      beat++
+      const changed = new Set(Array.from({ length: 20 }, (_, turn) => moving[(beat * 20 + turn) % moving.length]))
+      let place = 0
+      const html = first.html
+        .replace(/<tr id="(r-\w+)" data-h="(\w+)"(.*?)<\/tr>/gs, () => {
+          const [here, { id }] = [place, before[place++]]
+          // at first the browser has only a part of them
+          if (!changed.has(here) && beat > 1) return `<tr id="${id}" data-h="${marks[here]}"></tr>`
+          shown[here] = shown[here] === before ? after : before
+          marks[here] = `${beat}x${here}`
+          return `<tr id="${id}" data-h="${marks[here]}"${shown[here][here].rest}</tr>`
+        })
+        .replace('id="rows"', `id="rows" data-beat="${beat}"`)
+      await route.fulfill({ json: { ...first, html } })
+    })
+    const session = await page.context().newCDPSession(page)
+    await session.send('Performance.enable')
+    const memoryAfter = async (beats: number) => {
+      await page.evaluate(async (beats) => {
+        const beat = () => Number(document.getElementById('rows')!.dataset.beat ?? 0)
+        while (beat() < beats) {
+          const last = beat()
+          ;(window as any).stream.dispatchEvent(new MessageEvent('message', { data: 'list' }))
+          while (beat() === last) await new Promise((done) => setTimeout(done, 2))
+        }
+      }, beats)
+      await session.send('HeapProfiler.collectGarbage')
+      const { metrics } = await session.send('Performance.getMetrics')
+      const metric = (name: string) => metrics.find((metric) => metric.name === name)!.value
+      return { wasm: await page.evaluate(() => (window as any).memory.buffer.byteLength), nodes: metric('Nodes'), listeners: metric('JSEventListeners') }
+    }
+    const early = await memoryAfter(36)
+    expect(await page.locator('#rows tr').count()).toBe(100)
+    expect(early.wasm).toBeGreaterThan(0)
+    const late = await memoryAfter(360)
+    expect({ wasm: late.wasm, listeners: late.listeners }).toEqual({ wasm: early.wasm, listeners: early.listeners })
+    // a few come and go with what is on screen
+    expect(late.nodes).toBeLessThan(early.nodes * 1.05)
+    // the beats were shown and not only counted
+    for (const place of [moving[0], moving.at(-1)!]) await expect(page.locator(`#${before[place].id}`)).toHaveAttribute('data-h', marks[place])
+  })
+})
+
+test.describe('while samples lag and flip', () => {
+  // a sample is up to ten seconds old, and the second worker sees it two seconds later
+  test.use({ speed: 1 })
+
+  test('a status never goes back on screen', async ({ page, berth }) => {
+    test.setTimeout(90_000)
+    await berth.signIn(page)
+    const read = await berth.cluster.signIn('root@pam')
+    const sampled: string[] = []
+    const note = (list: string[], word: string) => list.at(-1) !== word && list.push(word)
+    await page.evaluate(() => {
+      const words: string[] = ((window as any).words = [])
+      const look = () => {
+        const word = document.querySelector('[title="web"]')?.closest('tr')?.querySelector('.c-status [data-word]')?.textContent ?? 'no row'
+        if (words.at(-1) !== word) words.push(word)
+      }
+      look()
+      new MutationObserver(look).observe(document.getElementById('page')!, { subtree: true, childList: true, characterData: true })
+    })
+    // Proxmox is asked again and again, by Berth too, so that answers come from both of its workers at every age of a sample
+    let isOver = false
+    const asking = (async () => {
+      while (!isOver) {
+        const resources = await read('/cluster/resources')
+        note(sampled, resources.find((resource: any) => resource.name === 'web').status)
+        await page.request.get(`${berth.url}/api/list_containers`)
+        await new Promise((done) => setTimeout(done, 150))
+      }
+    })()
+    const web = row(page, 'web')
+    await web.getByRole('button', { name: 'Start web', exact: true }).click()
+    await expect(web).toContainText('Running')
+    await page.waitForTimeout(16_000)
+    await choose(page, 'web', 'Shut down')
+    await expect(web.locator('.c-status [data-word]')).toHaveText('Stopped')
+    await page.waitForTimeout(16_000)
+    isOver = true
+    await asking
+    // Proxmox's own word did go back
+    expect(sampled.length).toBeGreaterThan(3)
+    expect(await page.evaluate(() => (window as any).words)).toEqual(['Stopped', 'Starting…', 'Running', 'Shutting down…', 'Stopped'])
+  })
+})

@@ -1,0 +1,463 @@
+//! The page of a container with its parts, tasks that were begun elsewhere, task logs, and stopping a task.
+
+use crate::harness::{Browser, Setup, TestApp};
+use berth::{
+    error::AppError,
+    events::model::EventKind,
+    operations::{
+        api::{StopOperation, StopTask},
+        model::{ContainerId, OperationId, OperationState, Verb},
+    },
+    paths::{self, Tab},
+    proxmox::ids::Upid,
+    simulator::{Fault, FaultAction},
+};
+use reqwest::StatusCode;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// A cluster that says what Proxmox says: a task's log is shown as it is.
+async fn plain() -> TestApp {
+    TestApp::with(Setup { marked: false, ..Setup::quick() }).await
+}
+
+async fn overview(browser: &Browser<'_>, number: u32) -> String {
+    browser.open(&paths::container(&browser.id(number).await)).await.text
+}
+
+async fn operations(browser: &Browser<'_>, id: &ContainerId, query: &str) -> String {
+    let page = browser.open(&format!("{}{query}", paths::container_tab(id, Tab::Operations))).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    page.text
+}
+
+/// The main part of a page without its tags, as somebody reads it.
+fn words(page: &str) -> String {
+    let page = page.split_once("<main").map_or(page, |(_, main)| main);
+    let page = page.split_once("</main>").map_or(page, |(main, _)| main);
+    let mut text = String::new();
+    let mut in_tag = false;
+    for c in page.chars() {
+        match c {
+            '<' => {
+                in_tag = true;
+                text.push(' ');
+            }
+            '>' => in_tag = false,
+            c if !in_tag => text.push(c),
+            _ => {}
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The lines of a page's history.
+fn history(page: &str) -> Vec<String> {
+    let (_, list) = page.split_once("<ol class=\"tl\">").expect("a history");
+    let (list, _) = list.split_once("</ol>").expect("its end");
+    list.split("<li").skip(1).map(|line| words(&format!("<li{line}"))).collect()
+}
+
+/// Where a link with this text leads.
+fn link(page: &str, text: &str) -> Option<String> {
+    let (before, _) = page.split_once(&format!(">{text}<"))?;
+    let (_, tag) = before.rsplit_once("href=\"")?;
+    Some(tag.split('"').next()?.replace("&amp;", "&"))
+}
+
+/// A task of Proxmox's about a container, that began so long ago.
+fn task(kind: &str, user: &str, vmid: u32, now: i64, seconds_ago: i64) -> Upid {
+    format!("UPID:pve1:0000{:04X}:00029807:{:08X}:{kind}:{vmid}:{user}:", seconds_ago & 0xffff, now - seconds_ago).parse().unwrap()
+}
+
+/// Puts tasks into the cluster, as if Proxmox's own screens or jobs had begun them. Without an exit status they run.
+fn put_tasks(app: &TestApp, tasks: &[(Upid, Option<&str>, u32)]) {
+    let mut state = app.cluster.state();
+    for (upid, exit, lines) in tasks {
+        let mut entry = json!({ "upid": upid, "log-lines": lines });
+        if let Some(exit) = exit {
+            entry["exitstatus"] = json!(exit);
+            entry["endtime"] = json!(upid.starttime() + 112);
+            entry["log"] = json!([if *exit == "OK" { "TASK OK".to_owned() } else { format!("TASK ERROR: {exit}") }]);
+        }
+        state.tasks.push(serde_json::from_value(entry).unwrap());
+    }
+    app.cluster.load(state).unwrap();
+}
+
+fn configure(app: &TestApp, name: &str, change: impl Fn(&str) -> String) {
+    let mut state = app.cluster.state();
+    for container in &mut state.containers {
+        if container.config.contains(&format!("hostname: {name}\n")) {
+            container.config = change(&container.config);
+        }
+    }
+    app.cluster.load(state).unwrap();
+}
+
+#[tokio::test]
+async fn the_overview_says_what_a_container_is_in_peoples_words() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    configure(&app, "db", |config| {
+        format!("{config}features: nesting=1\nmp0: /mnt/tank,mp=/tank,ro=1\nprotection: 1\nstartup: order=3,up=30\n")
+    });
+    let page = words(&overview(&alice, 104).await);
+    for said in [
+        "Cores 4",
+        "Memory 4 GiB + 512 MiB swap",
+        "Root disk 32 GiB on local-lvm",
+        "Mount point 0 /mnt/tank of the node, at /tank, read only",
+        "eth0 on vmbr0 by DHCP, firewall BC:24:11:89:6F:E8",
+        "System Debian · amd64",
+        "Privileges Unprivileged",
+        "Features nesting",
+        "Start on boot Yes, order 3, the next waits 30 s",
+        "Protection On",
+        "PostgreSQL 16 asks before a restart: web, gitea",
+        // the address that it has, not only how it comes to one
+        "Network 192.0.2.124/24",
+        "Address 192.0.2.124",
+        // the configuration itself
+        "net0: name=eth0,bridge=vmbr0",
+    ] {
+        assert!(page.contains(said), "{said:?} in {page}");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_wrote_in_proxmox_is_a_text_and_nothing_that_runs() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    configure(&app, "db", |config| format!("#<script>alert(1)</script><img src=x onerror=alert(1)>\n{config}"));
+    let page = overview(&alice, 104).await;
+    assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");
+    assert!(!page.contains("<script>alert") && !page.contains("<img src=x"));
+}
+
+#[tokio::test]
+async fn what_waits_for_the_next_start_is_marked_as_such() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    configure(&app, "db", |config| format!("{config}\n[pve:pending]\nswap: 1024\ndelete: onboot\n"));
+    let page = words(&overview(&alice, 104).await);
+    assert!(page.contains("Swap 512 MiB → 1 GiB"), "{page}");
+    assert!(page.contains("Start on boot Yes → removed") && page.contains("Takes effect at the next restart."), "{page}");
+    assert!(page.contains("Memory 4 GiB + 512 MiB swap"), "what holds now is shown: {page}");
+}
+
+#[tokio::test]
+async fn the_charts_are_there_without_javascript_with_their_values_as_a_table() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(104).await;
+    let asked = |query: &str| format!("{}{query}", paths::container(&id));
+    let hour = alice.open(&asked("")).await.text;
+    for id in ["chart-cpu", "chart-memory", "chart-network", "chart-disk-io", "chart-disk"] {
+        assert!(hour.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    assert!(hour.contains("<path d=\"M") && hour.contains("data-points=\""));
+    assert_eq!(hour.matches("<th scope=\"row\">").count(), 61, "a row for each minute of the hour");
+    assert!(!hour.contains("style=\""), "the policy forbids styles in attributes");
+    assert!(hour.contains("aria-label=\"CPU, last hour: now "));
+    for range in ["day", "week", "month", "year"] {
+        let page = alice.open(&asked(&format!("?range={range}"))).await.text;
+        assert!(page.contains(&format!("CPU, last {range}: now ")), "{range}");
+    }
+    let asked = app.cluster.requests().into_iter().filter(|request| request.path.ends_with("/rrddata"));
+    let asked: std::collections::BTreeSet<_> = asked.filter_map(|request| request.params.get("timeframe").cloned()).collect();
+    assert_eq!(asked.into_iter().collect::<Vec<_>>(), ["day", "hour", "month", "week", "year"]);
+}
+
+#[tokio::test]
+async fn where_a_container_did_not_run_the_charts_have_a_gap() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    let page = overview(&alice, 103).await;
+    assert!(page.contains("class=\"gap\"") && words(&page).contains("no data"));
+    assert!(!page.contains("<path d=\"M0.0") && page.contains("<path d=\"\""), "no line where nothing was measured");
+}
+
+#[tokio::test]
+async fn a_part_for_which_proxmox_has_no_answer_says_so_and_all_else_stands() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    for (path, said, stands) in [
+        ("/rrddata", "The charts are missing", "Memory 4 GiB"),
+        ("/config", "The configuration is missing here", "Usage"),
+        ("/pending", "Whether changes wait for the next start is missing here", "Memory 4 GiB"),
+        ("/tasks", "What was done elsewhere, in Proxmox itself, is missing here", "Memory 4 GiB"),
+        ("/interfaces", "Proxmox does not say now which it has", "Memory 4 GiB"),
+    ] {
+        app.cluster.fault(Fault::new(FaultAction::Status { code: 500, reason: "odd".into() }).path_contains(path));
+        let page = words(&overview(&alice, 104).await);
+        assert!(page.contains(said) && page.contains(stands), "{path}: {page}");
+        app.cluster.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_hangs_does_not_hold_up_the_page() {
+    let app = TestApp::with(Setup { page_budget: Duration::from_secs(2), ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(104).await;
+    for hanging in ["/rrddata", "/config", "/tasks", "/status/current"] {
+        app.cluster.fault(Fault::new(FaultAction::Hang).path_contains(hanging));
+    }
+    let began = Instant::now();
+    let page = alice.open(&paths::container(&id)).await;
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(words(&page.text).contains("homelab does not answer in time."), "{}", page.text);
+    app.cluster.clear_faults();
+}
+
+#[tokio::test]
+async fn what_was_done_in_proxmox_itself_is_in_the_same_history_and_marked_as_such() {
+    let app = plain().await;
+    let alice = app.sign_in("alice@pve").await;
+    let now = app.cluster.now();
+    let (good, bad) = (task("vzdump", "root@pam", 103, now, 7200), task("vzdump", "root@pam!cron", 103, now, 3600));
+    put_tasks(
+        &app,
+        &[(good.clone(), Some("OK"), 3), (bad.clone(), Some("job errors"), 3), (task("vzstart", "root@pam", 104, now, 60), Some("OK"), 0)],
+    );
+    let id = alice.id(103).await;
+    alice.act(Verb::Start, 103).await.report();
+    let page = operations(&alice, &id, "").await;
+    let lines = history(&page);
+    assert_eq!(lines.len(), 3, "our own task is not there a second time: {lines:?}");
+    assert!(lines[0].starts_with("Started") && lines[0].contains("alice@pve"), "{lines:?}");
+    assert!(lines[1].starts_with("Back up failed root@pam!cron · from Proxmox · 1 min 52 s"), "{lines:?}");
+    assert!(lines[2].starts_with("Back up root@pam · from Proxmox"), "{lines:?}");
+    // the overview has the same, newest first
+    assert_eq!(history(&overview(&alice, 103).await), lines);
+    // each opens with its log
+    let page = alice.open(&paths::task(&bad)).await.text;
+    assert!(words(&page).contains("line 1") && words(&page).contains("TASK ERROR: job errors"), "{page}");
+    assert!(words(&page).contains("failed after 1 min 52 s"), "{page}");
+}
+
+#[tokio::test]
+async fn who_may_not_see_a_task_at_proxmox_does_not_see_it_here() {
+    let app = plain().await;
+    let now = app.cluster.now();
+    let backup = task("vzdump", "root@pam", 103, now, 3600);
+    put_tasks(&app, &[(backup.clone(), Some("OK"), 3)]);
+    let bob = app.sign_in("bob@pve").await;
+    let id = bob.id(103).await;
+    assert_eq!(history(&operations(&bob, &id, "").await), Vec::<String>::new());
+    let page = bob.open(&paths::task(&backup)).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    assert!(page.text.contains("There is no such task") && !page.text.contains("line 1"), "{}", page.text);
+    assert!(!bob.open(&paths::task_log(&backup)).await.text.contains("line 1"));
+    // a container of which he may know nothing
+    let other = task("vzstart", "bob@pve", 104, now, 3600);
+    put_tasks(&app, &[(other.clone(), Some("OK"), 3)]);
+    assert_eq!(bob.open(&paths::task(&other)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(bob.open(&paths::task_log(&other)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(bob.post(StopTask { upid: other }).await.error(), AppError::NoSuchTask);
+}
+
+#[tokio::test]
+async fn the_history_shows_what_is_asked_for() {
+    let app = plain().await;
+    let alice = app.sign_in("alice@pve").await;
+    let now = app.cluster.now();
+    put_tasks(
+        &app,
+        &[
+            (task("vzdump", "root@pam", 103, now, 7200), Some("OK"), 0),
+            (task("vzdump", "root@pam", 103, now, 3600), Some("job errors"), 0),
+            (task("vzstart", "auditor@pve", 103, now, 1800), Some("OK"), 0),
+        ],
+    );
+    let id = alice.id(103).await;
+    alice.act(Verb::Start, 103).await.report();
+    alice.act(Verb::Start, 103).await.error();
+    let shown = async |query: &str| history(&operations(&alice, &id, query).await);
+    assert_eq!(shown("").await.len(), 5);
+    assert_eq!(shown("?what=backup").await.len(), 2);
+    assert_eq!(shown("?what=start").await.len(), 3);
+    assert_eq!(shown("?what=start&by=alice%40pve").await.len(), 2);
+    assert_eq!(shown("?by=root%40pam&result=failed").await.len(), 1);
+    assert_eq!(shown("?result=refused").await.len(), 1);
+    assert_eq!(shown("?what=&by=&result=").await.len(), 5);
+    let page = operations(&alice, &id, "?what=migrate&by=nobody%40pve").await;
+    assert!(history(&page).is_empty() && words(&page).contains("Nothing of this kind is here"), "{}", words(&page));
+    // the form says what is shown, and works without a program
+    assert!(page.contains("method=\"get\"") && page.contains("<option value=\"nobody@pve\" selected"), "{page}");
+}
+
+#[tokio::test]
+async fn a_long_history_is_read_part_by_part_and_nothing_is_lost_or_there_twice() {
+    let app = plain().await;
+    let alice = app.sign_in("alice@pve").await;
+    let now = app.cluster.now();
+    let tasks: Vec<_> = (1..=40).map(|n| (task("vzdump", "root@pam", 103, now, n * 600), Some("OK"), 0)).collect();
+    put_tasks(&app, &tasks);
+    let id = alice.id(103).await;
+    for _ in 0..30 {
+        alice.act_on(Verb::Stop, id.clone(), "").await.error();
+    }
+    let mut seen: Vec<String> = Vec::new();
+    let mut page = operations(&alice, &id, "").await;
+    let mut parts = 1;
+    loop {
+        seen.extend(history(&page));
+        let Some(older) = link(&page, "Older") else { break };
+        page = alice.open(&older).await.text;
+        parts += 1;
+    }
+    assert_eq!((seen.len(), parts), (70, 3), "{seen:?}");
+    assert_eq!(seen.iter().filter(|line| line.contains("from Proxmox")).count(), 40);
+    assert!(link(&page, "Newest").is_some());
+}
+
+#[tokio::test]
+async fn an_operation_opens_with_the_log_of_each_of_its_tasks() {
+    let app = plain().await;
+    let alice = app.sign_in("alice@pve").await;
+    let operation = alice.act(Verb::Restart, 101).await.report().operation;
+    let page = alice.open(&paths::operation(&operation)).await.text;
+    let read = words(&page);
+    assert!(read.contains("Task vzshutdown on pve1 · done after") && read.contains("Task vzstart on pve1 · done after"), "{read}");
+    assert_eq!(read.matches("TASK OK").count(), 2, "{read}");
+    let text = alice.open(&paths::operation_log(&operation)).await;
+    assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
+    assert!(text.header("content-disposition").starts_with("attachment; filename=\"pihole-restart-"), "{:?}", text.headers);
+    let lines: Vec<_> = text.text.lines().collect();
+    assert!(lines[0].contains(":vzshutdown:101:alice@pve:") && lines[1] == "TASK OK", "{lines:?}");
+    assert!(text.text.ends_with("TASK OK\n"), "{lines:?}");
+    // bob may not see the container, auditor may read every log
+    let bob = app.sign_in("bob@pve").await;
+    assert_eq!(bob.open(&paths::operation_log(&operation)).await.status, StatusCode::NOT_FOUND);
+    let auditor = app.sign_in("auditor@pve").await;
+    assert_eq!(auditor.open(&paths::operation_log(&operation)).await.text, text.text);
+}
+
+#[tokio::test]
+async fn a_failed_operation_shows_what_proxmox_said() {
+    let app = plain().await;
+    let alice = app.sign_in("alice@pve").await;
+    alice.act(Verb::Start, 115).await.error();
+    let line = alice.events(&alice.id(115).await).await.pop().unwrap();
+    let page = alice.open(&paths::operation(&line.operation.unwrap())).await.text;
+    assert!(words(&page).contains("TASK ERROR: startup for container '115' failed"), "{}", words(&page));
+}
+
+#[tokio::test]
+async fn a_log_of_any_length_is_shown_from_its_end_and_downloaded_whole() {
+    let app = plain().await;
+    let alice = app.sign_in("alice@pve").await;
+    let now = app.cluster.now();
+    let long = task("vzcreate", "alice@pve", 103, now, 3600);
+    put_tasks(&app, &[(long.clone(), Some("OK"), 9691)]);
+    let page = alice.open(&paths::task(&long)).await.text;
+    assert!(words(&page).contains("8692 lines are before these.") && page.contains("line 9691") && !page.contains(">line 8691<"));
+    let whole = alice.open(&link(&page, "Show all").expect("the way to all")).await.text;
+    assert!(whole.contains(">line 1<") && whole.contains("line 9691"));
+    let text = alice.open(&paths::task_log(&long)).await.text;
+    assert_eq!((text.lines().count(), text.lines().next(), text.lines().last()), (9692, Some("line 1"), Some("TASK OK")));
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_leaves_its_operation_readable() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    let operation = alice.act(Verb::Start, 103).await.report().operation;
+    app.cluster.fault(Fault::new(FaultAction::Status { code: 500, reason: "odd".into() }).path_contains("/tasks/"));
+    let page = alice.open(&paths::operation(&operation)).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(words(&page.text).contains("web is running") && words(&page.text).contains("Proxmox refused."), "{}", page.text);
+    // a download that fails at once is an error and no empty file
+    assert_eq!(alice.open(&paths::operation_log(&operation)).await.status, StatusCode::BAD_GATEWAY);
+}
+
+/// A start that never ends by itself.
+async fn endless(app: &TestApp, browser: &Browser<'_>) -> OperationId {
+    let (operation, ()) = tokio::join!(browser.act(Verb::Start, 216), app.cluster.wait_for_running_tasks(1));
+    operation.goes_on()
+}
+
+fn impatient() -> Setup {
+    let mut setup = Setup { marked: false, ..Setup::quick() };
+    setup.lifecycle.answer_within = Duration::from_millis(300);
+    setup
+}
+
+#[tokio::test]
+async fn an_operation_that_is_under_way_is_followed_and_can_be_stopped_and_says_by_whom() {
+    let app = TestApp::with(impatient()).await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(216).await;
+    let operation = endless(&app, &alice).await;
+    let page = alice.open(&paths::operation(&operation)).await.text;
+    assert!(page.contains("http-equiv=\"refresh\"") && page.contains("action=\"/api/stop_operation\""), "{page}");
+    // in the history of its container, too
+    assert!(history(&operations(&alice, &id, "").await)[0].starts_with("Start Starting…"));
+    let answer = alice.submit(&paths::operation(&operation), "/api/stop_operation", format!("id={operation}")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, paths::operation(&operation).as_str()));
+    let end = alice.end_of(&operation).await;
+    assert_eq!((end.state, end.error), (OperationState::Failed, Some(AppError::Cancelled { vmid: 216.try_into().unwrap() })));
+    let events = alice.events(&id).await;
+    assert_eq!(
+        (events[0].kind, events[0].actor.as_str(), events[0].operation.as_ref()),
+        (EventKind::TaskStopped, "alice@pve", Some(&operation))
+    );
+    // once it has ended there is nothing to stop
+    assert_eq!(alice.post(StopOperation { id: operation }).await.error(), AppError::NothingToStop);
+    assert_eq!(app.writes().iter().filter(|call| call.starts_with("DELETE")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_task_that_was_begun_elsewhere_is_stopped_by_who_may_and_every_attempt_is_written_down() {
+    let app = plain().await;
+    let now = app.cluster.now();
+    let backup = task("vzdump", "root@pam", 103, now, 60);
+    put_tasks(&app, &[(backup.clone(), None, 2)]);
+    let auditor = app.sign_in("auditor@pve").await;
+    let page = auditor.open(&paths::task(&backup)).await.text;
+    assert!(words(&page).contains("that needs Sys.Modify on its node") && !page.contains("/api/stop_task"), "{}", words(&page));
+    let error = auditor.post(StopTask { upid: backup.clone() }).await.error();
+    assert!(matches!(error, AppError::Forbidden { .. }), "{error:?}");
+    let alice = app.sign_in("alice@pve").await;
+    let page = alice.open(&paths::task(&backup)).await.text;
+    assert!(page.contains("http-equiv=\"refresh\""), "it is followed");
+    assert!(!page.contains("action=\"/api/stop_task\""), "PVEAdmin has no Sys.Modify");
+    let root = app.sign_in("root@pam").await;
+    let page = root.open(&paths::task(&backup)).await.text;
+    assert!(page.contains("action=\"/api/stop_task\""), "{}", words(&page));
+    let answer = root.post(StopTask { upid: backup.clone() }).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let events = root.events(&root.id(103).await).await;
+    let told: Vec<_> = events.iter().map(|event| (event.kind, event.actor.as_str(), event.upid.as_ref())).collect();
+    assert_eq!(told, [(EventKind::Refused, "auditor@pve", Some(&backup)), (EventKind::TaskStopped, "root@pam", Some(&backup))]);
+    let gone = task("vzdump", "root@pam", 103, now, 61);
+    assert_eq!(root.post(StopTask { upid: gone }).await.error(), AppError::NoSuchTask);
+}
+
+#[tokio::test]
+async fn the_services_of_a_container_have_a_part_of_their_own() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(104).await;
+    let services = paths::container_tab(&id, Tab::Services);
+    assert!(words(&alice.open(&services).await.text).contains("No services are known"));
+    app.execute(
+        "INSERT INTO container_services (id, container_id, name, kind, port, web_url, status, updated_at)
+         SELECT '0190163d8694739baea5966c26f8ad91', id, 'postgresql', 'systemd', 5432, 'javascript:alert(1)', 'running', 1
+         FROM containers WHERE vmid = 104",
+    )
+    .await;
+    let page = alice.open(&services).await.text;
+    assert!(words(&page).contains("postgresql systemd 5432 no web page Running"), "{}", words(&page));
+    assert!(!page.contains("javascript:"));
+    assert!(words(&overview(&alice, 104).await).contains("postgresql"));
+    let bob = app.sign_in("bob@pve").await;
+    for tab in [Tab::Overview, Tab::Operations, Tab::Services] {
+        let page = bob.open(&paths::container_tab(&id, tab)).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{tab:?}");
+        assert!(!page.text.contains("postgresql"));
+    }
+}
