@@ -17,9 +17,6 @@ use crate::{
 };
 use std::collections::HashSet;
 
-/// More rows than any list has.
-pub const ALL: usize = 1_000_000;
-
 /// Which containers somebody has in mind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
@@ -126,7 +123,7 @@ pub async fn plan(context: &Context, wish: &Wish) -> Result<Plan, Error> {
             (Query::default(), Some(ids), &[][..])
         }
     };
-    let window = containers::service::window(context, &query, 0, ALL).await?;
+    let window = containers::service::fitting(context, &query).await?;
     let except: HashSet<&ContainerId> = except.iter().collect();
     let named: Option<HashSet<&ContainerId>> = named.as_ref().map(|ids| ids.iter().collect());
     let is_chosen = |row: &ContainerRow| named.as_ref().is_none_or(|ids| ids.contains(&row.id)) && !except.contains(&row.id);

@@ -6,7 +6,6 @@
 
 use super::{
     model::{BatchId, BatchView, Chosen, Cut, confirmation},
-    plan,
     store::{self, NewBatchRow, NewItemRow},
 };
 use crate::{
@@ -110,7 +109,7 @@ pub async fn run(context: Context, verb: Verb, chosen: Chosen, confirm: Option<S
 
 async fn items(context: &Context, chosen: &Chosen) -> Result<Vec<NewItemRow>, Error> {
     let wanted: HashSet<&ContainerId> = chosen.ids().iter().collect();
-    let window = containers::service::window(context, &Query::default(), 0, plan::ALL).await?;
+    let window = containers::service::fitting(context, &Query::default()).await?;
     let item = |row: ContainerRow| NewItemRow { container_id: row.id, vmid: row.vmid, hostname: row.name, node: row.node };
     let items: Vec<NewItemRow> = window.rows.into_iter().filter(|row| wanted.contains(&row.id)).map(item).collect();
     match (items.is_empty(), window.trouble) {

@@ -61,22 +61,34 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
 pub async fn window(context: &Context, query: &Query, from: usize, count: usize) -> Result<Window, Error> {
     let inventory = context.state.slice::<Inventory>();
     let (post, view) = look(context, false).await?;
-    let now = inventory.pace().epoch();
-    let (mut rows, total, counts) = match &view.snapshot {
-        Some(snapshot) => {
-            let order = snapshot.order(query);
-            let places = order.places.iter().skip(from).take(count.min(MOST_ROWS));
-            let rows = places.map(|place| ContainerRow::clone(&snapshot.rows[*place as usize]));
-            (rows.collect(), order.places.len(), order.counts)
-        }
-        None => (Vec::new(), 0, Counts::default()),
-    };
+    let mut rows = rows_of(&view, query, from, count.min(MOST_ROWS));
     post.watch.histories(&mut rows);
     inventory.errands().fill_in_addresses(&post, &mut rows);
     // our own rows only beside containers that the user may audit now, which is what being in a recent list means (DESIGN §8.1)
     if view.snapshot.as_ref().is_some_and(|snapshot| inventory.is_recent(snapshot, LIST_WITHIN)) {
         relate(context, &mut rows).await?;
     }
+    window_of(context, query, view, from, rows).await
+}
+
+/// All of the user's list that fits a query, without what only a screen shows beside the rows.
+pub async fn fitting(context: &Context, query: &Query) -> Result<Window, Error> {
+    let (_, view) = look(context, false).await?;
+    let rows = rows_of(&view, query, 0, usize::MAX);
+    window_of(context, query, view, 0, rows).await
+}
+
+fn rows_of(view: &View, query: &Query, from: usize, count: usize) -> Vec<ContainerRow> {
+    let Some(snapshot) = &view.snapshot else { return Vec::new() };
+    let order = snapshot.order(query);
+    let places = order.places.iter().skip(from).take(count);
+    places.map(|place| ContainerRow::clone(&snapshot.rows[*place as usize])).collect()
+}
+
+async fn window_of(context: &Context, query: &Query, view: View, from: usize, mut rows: Vec<ContainerRow>) -> Result<Window, Error> {
+    let now = context.state.slice::<Inventory>().pace().epoch();
+    let order = view.snapshot.as_ref().map(|snapshot| snapshot.order(query));
+    let (total, counts) = order.map_or((0, Counts::default()), |order| (order.places.len(), order.counts));
     let operations = operations_of(context, view.snapshot.as_deref(), &mut rows, now).await?;
     let cluster = ClusterRow {
         name: context.cluster.name.clone(),

@@ -406,3 +406,23 @@ async fn the_longest_list_fits_into_a_form() {
     let body = serde_urlencoded::to_string(RunBatch { verb: Verb::Delete, ids: chosen, confirm: Some("delete 5000".into()) }).unwrap();
     assert!(body.len() < MOST_BODY, "{}", body.len());
 }
+
+#[tokio::test]
+async fn all_that_fit_are_meant_however_many_they_are() {
+    let app = stepped().await;
+    let mut state = app.cluster.state();
+    let web = state.containers.iter().find(|container| container.vmid == 103).unwrap().clone();
+    for number in 0..1_200 {
+        let config = web.config.replace("hostname: web", &format!("hostname: many-{number}"));
+        let mut another = web.clone();
+        (another.vmid, another.config) = (2_000 + number, config);
+        state.containers.push(another);
+    }
+    app.cluster.load(state).unwrap();
+    let alice = app.sign_in("alice@pve").await;
+    let page = alice.open("/bulk?verb=start&all&q=name:many").await;
+    assert!(page.text.contains("Start 1200 containers?") || page.text.contains("Start 1,200 containers?"), "{}", page.text);
+    // the list itself comes in parts
+    let list = alice.open("/?q=name:many&all=1").await;
+    assert_eq!(list.text.matches("<tr id=\"r-").count(), 1_000);
+}
