@@ -23,12 +23,14 @@
 //! | `startup` | server | puts it all together; used by `main`, the demo and the tests alike |
 //! | `simulator` | server | a simulated Proxmox VE at the other end of a TLS socket |
 //!
-//! Who may import whom: `ui paths error proxmox <- server <- slices <- pages <- tab <- app <- startup <- main, tests`. In a slice:
+//! Who may import whom: `ui paths error proxmox <- server <- pages::{model, parts} <- slices <- pages::service <- tab <- app <- startup <-
+//! main, tests`. In a slice:
 //! `api -> service -> {store, proxmox::Client}`; another slice only through its `service`, `model` or `view`. Nothing but `startup`'s
 //! caller, its own program and the tests imports `simulator`, and `simulator` imports `proxmox::ids` alone.
 //!
 //! A slice has the same file names everywhere: `model.rs` (what crosses the wire, and the rules that button, service and tests share),
-//! `api.rs` (server functions of about five lines), `view.rs` (its pages and parts, rendered by the server alone), and on the server `service.rs` (the verbs) and `store.rs` (the SQL).
+//! `api.rs` (server functions of about five lines), `view.rs` (its pages and parts, rendered by the
+//! server alone), and on the server `service.rs` (the verbs) and `store.rs` (the SQL).
 
 // a page's view is one nested type
 #![recursion_limit = "512"]

@@ -1,29 +1,8 @@
 //! What runs in a browser's tab: the page in its place, forms, the stream, the keyboard, and what has just happened.
 //!
 //! The server renders every page ([`crate::pages`]) and every one of its forms works alone. What is here makes a tab quick: a press shows
-//! at once ([`forms`]), news change what they change and nothing else ([`place`], [`morph`]), and a list of any length is scrolled, walked
-//! and selected from ([`list`], [`selection`]). This module knows how pages are marked up (`data-…`), and nothing of what they say.
-
-#[cfg(feature = "hydrate")]
-pub mod browser;
-#[cfg(feature = "hydrate")]
-pub mod chart;
-#[cfg(feature = "hydrate")]
-pub mod copy;
-#[cfg(feature = "hydrate")]
-pub mod forms;
-#[cfg(feature = "hydrate")]
-pub mod list;
-#[cfg(feature = "hydrate")]
-pub mod menu;
-#[cfg(feature = "hydrate")]
-pub mod morph;
-#[cfg(feature = "hydrate")]
-pub mod navigation;
-#[cfg(feature = "hydrate")]
-pub mod place;
-#[cfg(feature = "hydrate")]
-pub mod selection;
+//! at once (`forms`), news change what they change and nothing else (`place`, `morph`), and a list of any length is scrolled, walked
+//! and selected from (`list`, `selection`). This module knows how pages are marked up (`data-…`), and nothing of what they say.
 
 use crate::{
     error::AppError,
@@ -52,6 +31,18 @@ pub fn Tab() -> impl IntoView {
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "hydrate")] {
+        pub mod browser;
+        pub mod chart;
+        pub mod copy;
+        pub mod forms;
+        pub mod list;
+        pub mod menu;
+        pub mod morph;
+        pub mod navigation;
+        pub mod place;
+        pub mod selection;
+        pub mod times;
+
         fn begin(toasts: Toasts, away: RwSignal<Option<AppError>>) {
             let place = place::Place::begin(toasts, away);
             forms::listen(place, toasts);
@@ -60,6 +51,7 @@ cfg_if::cfg_if! {
             menu::listen();
             chart::listen();
             copy::listen();
+            times::listen();
             navigation::listen(place);
             browser::mark_ready();
         }
