@@ -12,7 +12,7 @@ pub enum Goal {
     None,
 }
 
-/// A part of the bench has these lines.
+/// Prints the lines, and keeps what is missed for the end.
 #[derive(Default)]
 pub struct Table {
     pub missed: Vec<String>,
