@@ -159,6 +159,14 @@ export function row(page: Page, name: string) {
   return page.getByRole('row').filter({ has: page.getByTitle(name, { exact: true }) })
 }
 
+/* Trouble is noticed at a beat; a page without JavaScript shows it when it is opened again. */
+export async function troubled(page: Page, sentence: string) {
+  await expect(async () => {
+    if (!hasJavaScript()) await page.reload()
+    await expect(page.getByRole('alert').first()).toContainText(sentence, { timeout: 1000 })
+  }).toPass({ timeout: 45_000 })
+}
+
 /* Opens the menu of a row: without JavaScript it is a page. */
 export async function openMenu(page: Page, name: string) {
   await row(page, name).getByRole('link', { name: `More for ${name}` }).click()

@@ -1,7 +1,7 @@
 /* Every page and state in light, dark and at phone width: an accessibility check, no sideways scrolling, and a picture in shots/. */
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
-import { choose, expect, openMenu, row, test, type Berth } from './fixtures'
+import { choose, expect, openMenu, row, test, troubled, type Berth } from './fixtures'
 
 /* Each theme and each width is checked once by the rules; every combination has its picture, and its width is measured. */
 const views = [
@@ -90,8 +90,7 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
   'containers-cluster-away': async (page, berth) => {
     await berth.signIn(page)
     await berth.cluster.fault({ path_prefix: '/', action: { kind: 'refuse' } })
-    await page.reload()
-    await expect(page.getByRole('alert')).toBeVisible()
+    await troubled(page, 'homelab cannot be reached.')
   },
   'containers-searched': async (page, berth) => {
     await berth.signIn(page)

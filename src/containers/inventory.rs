@@ -11,7 +11,7 @@ use super::{
     errands::{self, Errands, Waiting},
     model::{ContainerRow, Reach, Status},
     service::status_of,
-    snapshot::{Answers, EXACT_FOR, Memory, Snapshot},
+    snapshot::{Answers, EXACT_FOR, Memory, SharedRows, Snapshot},
     store::{self, KnownRow, SeenRow},
 };
 use crate::{
@@ -65,6 +65,7 @@ pub struct Inventory(Arc<Inner>);
 struct Inner {
     pace: Pace,
     watches: Mutex<HashMap<Viewer, Arc<Watch>>>,
+    shared: Mutex<HashMap<ClusterName, Arc<SharedRows>>>,
     exact: Mutex<HashMap<(ClusterName, Vmid), (Status, Duration)>>,
     errands: Errands,
     closing: watch::Sender<bool>,
@@ -132,6 +133,7 @@ impl Inventory {
             errands: Errands::new(pace.clone()),
             pace,
             watches: Mutex::default(),
+            shared: Mutex::default(),
             exact: Mutex::default(),
             closing: watch::Sender::new(false),
             at_work: Mutex::new(Some(mpsc::channel(1))),
@@ -176,7 +178,8 @@ impl Inventory {
 
     fn post(&self, state: &AppState, cluster: &Arc<Cluster>, viewer: Viewer, session: Id) -> Option<Post> {
         let mut watches = self.watches();
-        let watch = watches.entry(viewer).or_insert_with_key(|viewer| Arc::new(Watch::of(viewer.clone()))).clone();
+        let shared = || self.0.shared.lock().unwrap_or_else(PoisonError::into_inner).entry(viewer.0.clone()).or_default().clone();
+        let watch = watches.entry(viewer.clone()).or_insert_with_key(|viewer| Arc::new(Watch::of(viewer.clone(), shared()))).clone();
         let mut known = watch.state();
         if known.dead.contains(&session) {
             return None;
@@ -467,8 +470,9 @@ fn is_dead(error: &Error) -> bool {
 }
 
 impl Watch {
-    fn of(viewer: Viewer) -> Self {
-        Self { viewer, state: Mutex::default(), changed: watch::Sender::new(0), asked: Flights::default(), waiting: Waiting::default() }
+    fn of(viewer: Viewer, shared: Arc<SharedRows>) -> Self {
+        let state = Mutex::new(State { memory: Memory::sharing(shared), ..State::default() });
+        Self { viewer, state, changed: watch::Sender::new(0), asked: Flights::default(), waiting: Waiting::default() }
     }
 
     /// What waits to be read of single containers.

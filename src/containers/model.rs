@@ -84,7 +84,7 @@ pub struct ContainerRow {
     /// Of a window: what runs in it, by name.
     pub services: Vec<ServiceLine>,
     /// Of a window: what happened to it last.
-    pub last_event: Option<ContainerEvent>,
+    pub last_event: Option<Box<ContainerEvent>>,
 }
 
 impl AsRef<ContainerRow> for ContainerRow {

@@ -187,7 +187,7 @@ async fn relate(context: &Context, rows: &mut [ContainerRow]) -> Result<(), Erro
     for row in rows {
         let Some(related) = related.remove(&row.id) else { continue };
         row.services = related.services.into_iter().map(Into::into).collect();
-        row.last_event = related.events.into_iter().next().map(Into::into);
+        row.last_event = related.events.into_iter().next().map(|event| Box::new(event.into()));
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -106,14 +106,41 @@ impl Snapshot {
         self.may_audit == other.may_audit
             && self.nodes == other.nodes
             && self.rows.len() == other.rows.len()
-            // what has not changed is the same row
-            && self.rows.iter().zip(&other.rows).all(|(a, b)| Arc::ptr_eq(a, b))
+            // what has not changed is the same row, or one that another user has in common
+            && self.rows.iter().zip(&other.rows).all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
+    }
+}
+
+/// The rows that users of a cluster have in common: what is the same for several of them is there once.
+#[derive(Default)]
+pub struct SharedRows(Mutex<HashMap<Vmid, Weak<ContainerRow>>>);
+
+impl SharedRows {
+    /// The row that somebody has got last, where anybody still has it.
+    fn latest(&self, vmid: Vmid) -> Option<Arc<ContainerRow>> {
+        self.rows().get(&vmid)?.upgrade()
+    }
+
+    /// The same row, in common with whoever has it already.
+    fn share(&self, row: ContainerRow) -> Arc<ContainerRow> {
+        let mut rows = self.rows();
+        if let Some(same) = rows.get(&row.vmid).and_then(Weak::upgrade).filter(|same| **same == row) {
+            return same;
+        }
+        let row = Arc::new(row);
+        rows.insert(row.vmid, Arc::downgrade(&row));
+        row
+    }
+
+    fn rows(&self) -> MutexGuard<'_, HashMap<Vmid, Weak<ContainerRow>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What is remembered from one answer to the next, for one user.
 #[derive(Default)]
 pub struct Memory {
+    shared: Arc<SharedRows>,
     rows: HashMap<Vmid, Remembered>,
     /// Since when these nodes are not part of the quorum.
     away: HashMap<NodeName, i64>,
@@ -130,6 +157,11 @@ struct Remembered {
 }
 
 impl Memory {
+    /// Nothing yet; what comes is shared with others.
+    pub fn sharing(shared: Arc<SharedRows>) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
     /// What the user sees.
     pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         self.snapshot.as_ref()
@@ -160,7 +192,8 @@ impl Memory {
             let Some(known) = answers.known.get(&vmid) else { continue };
             let prior = before.remove(&vmid).filter(|prior| prior.row.id == known.id);
             let (node_online, task) = (!offline.contains(&node), tasks.get(&vmid));
-            let seen = Seen { cluster, resource, vmid, node, node_online, known, task, last_as_of };
+            let shared = &*self.shared;
+            let seen = Seen { shared, cluster, resource, vmid, node, node_online, known, task, last_as_of };
             let remembered = seen.remember(prior, answers, exact(vmid), at);
             rows.push(remembered.row.clone());
             self.rows.insert(vmid, remembered);
@@ -257,6 +290,7 @@ fn sort_nodes(nodes: &mut [NodeRow]) {
 
 /// A container in an answer, with what else is known of it.
 struct Seen<'a> {
+    shared: &'a SharedRows,
     cluster: &'a ClusterName,
     resource: &'a Resource,
     vmid: Vmid,
@@ -280,7 +314,9 @@ impl Seen<'_> {
             _ => sampled,
         };
         let changed_at = if moved(status) { Some(at) } else { prior.as_ref().and_then(|prior| prior.changed_at) };
-        let last_usage = || before.and_then(|row| row.usage);
+        // what is less than a percent away from what anybody sees is the same for all
+        let anybodys = self.shared.latest(self.vmid).filter(|row| row.id == self.known.id);
+        let last_usage = || anybodys.as_ref().and_then(|row| row.usage).or_else(|| before?.usage);
         let usage = match (status, sampled) {
             (Status::Running, Status::Running) => self.usage(answers.now, last_usage()),
             (Status::Running | Status::Unknown, _) => last_usage(),
@@ -319,9 +355,8 @@ impl Seen<'_> {
             last_event: None,
         };
         let (row, mut history) = match prior {
-            Some(prior) if *prior.row == row => (prior.row, prior.history),
-            Some(prior) => (Arc::new(row), prior.history),
-            None => (Arc::new(row), History::default()),
+            Some(prior) => (self.shared.share(row), prior.history),
+            None => (self.shared.share(row), History::default()),
         };
         match (row.status, row.usage) {
             (Status::Running, Some(usage)) => history.add(answers.now, usage.cpu_percent),
@@ -479,6 +514,21 @@ mod tests {
 
     fn row(memory: &Memory, number: u32) -> &ContainerRow {
         memory.snapshot().unwrap().rows.iter().find(|row| row.vmid == ct(number)).unwrap()
+    }
+
+    #[test]
+    fn what_is_the_same_for_two_users_is_there_once() {
+        let shared = Arc::new(SharedRows::default());
+        let [mut one, mut other] = [(); 2].map(|()| Memory::sharing(shared.clone()));
+        take_in(&mut one, vec![stopped(101), running(102, 0.1, 500, 60)], 0);
+        // a sample that differs by less than a percent, and another that differs
+        take_in(&mut other, vec![stopped(101), running(102, 0.1, 501, 65)], 5);
+        let rows = |memory: &Memory| memory.snapshot().unwrap().rows.clone();
+        let is_shared = |a: &Memory, b: &Memory| -> Vec<bool> { rows(a).iter().zip(rows(b)).map(|(a, b)| Arc::ptr_eq(a, &b)).collect() };
+        assert_eq!(is_shared(&one, &other), [true, true]);
+        take_in(&mut other, vec![stopped(101), running(102, 0.9, 501, 75)], 15);
+        assert_eq!(is_shared(&one, &other).iter().filter(|same| **same).count(), 1);
+        assert!(!take_in(&mut one, vec![stopped(101), running(102, 0.1, 500, 80)], 20), "what others have seen is no news");
     }
 
     #[test]

@@ -30,14 +30,14 @@ pub enum TaskEnd {
 }
 
 /// The pause between polls in a task's first second: it is over in one, and somebody waits for its end.
-const FIRST: Duration = Duration::from_millis(140);
+const FIRST: Duration = Duration::from_millis(130);
 /// How many pauses are as short as that.
-const FIRST_POLLS: usize = 7;
+const FIRST_POLLS: usize = 8;
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(3);
 
 /// The pauses between polls: as many as the rule of 8 polls for a task of one second and 40 for one of a minute allows, evenly in the
-/// first second, so that the end of a short task is seen 70 ms later on the average; then each a fifth longer than the last.
+/// first second, so that the end of a short task is seen 65 ms later on the average; then each a fifth longer than the last.
 fn pauses() -> impl Iterator<Item = Duration> + Send + Sync {
     let longer = std::iter::successors(Some(FIRST), |last| Some(last.mul_f64(1.2).min(LONGEST)));
     std::iter::repeat_n(FIRST, FIRST_POLLS - 1).chain(longer)
