@@ -218,6 +218,6 @@ test.describe('where a shutdown takes longer than an answer', () => {
     await expect(page.getByRole('heading', { name: 'Shut down ignores-shutdown' })).toBeVisible()
     await expect(page.locator('.phases')).toContainText('waiting for it to shut down by itself')
     await expect(page.locator('.note')).toContainText('was stopped hard', { timeout: 40_000 })
-    await expect(page.locator('.tasks')).toContainText('UPID:')
+    await expect(page.locator('.log-foot').first()).toContainText('UPID:')
   })
 })

@@ -209,7 +209,7 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await berth.signIn(page)
     await choose(page, 'never-finishes', 'Start')
     await row(page, 'never-finishes').getByRole('link', { name: 'alice@pve' }).click()
-    await expect(page.locator('.tasks')).toContainText('UPID:')
+    await expect(page.locator('.log-foot').first()).toContainText('UPID:')
   },
   'operation-failed': async (page, berth) => {
     berth.expectStatus(502)
