@@ -418,8 +418,11 @@ impl List<'_> {
         let state = is_current.then_some(if self.query.descending { "descending" } else { "ascending" });
         let arrow = is_current.then(|| view! { <Icon name=if self.query.descending { "arrow-down" } else { "arrow-up" } class="i-xs" /> });
         // on a phone the column has both
-        let both = (sort == Sort::Cpu).then(|| view! { <span class="m-only">", mem"</span> });
-        view! { <th class=class scope="col" aria-sort=state><a href=to>{title} {both} {arrow}</a></th> }
+        let title = match sort {
+            Sort::Cpu => view! { <span class="w-only">{title}</span> <span class="m-only">"CPU, mem"</span> }.into_any(),
+            _ => title.into_any(),
+        };
+        view! { <th class=class scope="col" aria-sort=state><a href=to>{title} {arrow}</a></th> }
     }
 
     /// The parts of the list, where no program fetches them.

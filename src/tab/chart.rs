@@ -52,6 +52,17 @@ pub fn listen() {
     });
 }
 
+/// A chart was put in place anew: one with the focus shows its crosshair where it was.
+pub fn refresh() {
+    let shown = SHOWN.with_borrow(Clone::clone);
+    let focused = document().active_element().and_then(|focused| focused.dyn_into::<HtmlElement>().ok());
+    if let (Some((id, index)), Some(chart)) = (shown, focused)
+        && chart.id() == id
+    {
+        show(&chart, |_| Some(index));
+    }
+}
+
 fn chart_of(event: &Event) -> Option<HtmlElement> {
     browser::around(event, ".ch")?.dyn_into().ok()
 }

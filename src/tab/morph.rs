@@ -132,7 +132,7 @@ fn attributes(element: &Element, want: &Element) {
         set(element, &name, value.as_deref());
     }
     for name in names(element) {
-        if !want.has_attribute(&name) && !["open", "style", "data-on"].contains(&name.as_str()) {
+        if !want.has_attribute(&name) && !["open", "style"].contains(&name.as_str()) {
             set(element, &name, None);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     browser::{self, find, find_all, set},
-    list,
+    chart, list,
     morph::morph,
     selection,
 };
@@ -195,6 +195,7 @@ impl Place {
         }
         list::arrange();
         selection::arrange();
+        chart::refresh();
     }
 }
 

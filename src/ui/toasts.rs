@@ -104,7 +104,7 @@ pub fn ToastRegion(
                                 {error.incident().map(|n| view! { <p class="text-xs text-ink-3 mt-1">"Reference " <code>{n.to_string()}</code></p> })}
                             }
                         })}
-                        {toast.link.map(|link| view! { <a class="a" href=link>"Show operation"</a> })}
+                        {toast.link.map(|link| view! { <a class="a block" href=link>"Show operation"</a> })}
                     </div>
                     <button type="button" class="vb" aria-label="Close" on:click=move |_| toasts.close(toast.id)>
                         <Icon name="x" class="i-sm" />
