@@ -221,10 +221,17 @@ test.describe('while samples lag and flip', () => {
     const web = row(page, 'web')
     await web.getByRole('button', { name: 'Start web', exact: true }).click()
     await expect(web).toContainText('Running')
-    await page.waitForTimeout(16_000)
+    // until both workers of Proxmox say so, which say otherwise in turns before that
+    const agree = async (word: string) => {
+      let since = Date.now()
+      await expect
+        .poll(() => (sampled.at(-1) === word ? Date.now() - since : ((since = Date.now()), 0)), { timeout: 40_000, intervals: [50] })
+        .toBeGreaterThan(4000)
+    }
+    await agree('running')
     await choose(page, 'web', 'Shut down')
     await expect(web.locator('.c-status [data-word]')).toHaveText('Stopped')
-    await page.waitForTimeout(16_000)
+    await agree('stopped')
     isOver = true
     await asking
     // Proxmox's own word did go back

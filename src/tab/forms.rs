@@ -15,8 +15,6 @@ use web_sys::{Element, SubmitEvent};
 
 /// Takes the submissions of the whole document.
 pub fn listen(place: Place, toasts: Toasts) {
-    // what was sent and is not answered yet
-    let pending = StoredValue::new(Vec::<String>::new());
     browser::listen(&document(), "submit", move |event: SubmitEvent| {
         let Some(form) = Submission::of(&event) else { return };
         if form.action() == Theme::ACTION {
@@ -25,17 +23,16 @@ pub fn listen(place: Place, toasts: Toasts) {
         }
         if form.action() == paths::RUN_BATCH {
             event.prevent_default();
-            return ask(form, pending, toasts);
+            return ask(form, place, toasts);
         }
         let Some(verb) = Verb::ALL.into_iter().find(|verb| form.action() == verb.action()) else { return };
         event.prevent_default();
         let id = form.value("id");
-        if form.is_disabled() || pending.with_value(|pending| pending.contains(&id)) {
+        if form.is_disabled() || !place.send(&id, Some(verb)) {
             return;
         }
         form.close_menu();
         form.mark(true);
-        pending.update_value(|pending| pending.push(id.clone()));
         let name = match form.data("name") {
             // a row says it once
             name if name.is_empty() => browser::find(&format!("#r-{id} .name")).and_then(|name| name.text_content()).unwrap_or_default(),
@@ -47,7 +44,7 @@ pub fn listen(place: Place, toasts: Toasts) {
             let (answer, location) = browser::post(form.action(), form.body()).await;
             let operation = paths::operation_in(&location);
             form.mark(false);
-            pending.update_value(|pending| pending.retain(|other| *other != id));
+            place.answered(&id);
             match answer {
                 // the page of a question has no more to say
                 Ok(()) if !form.data("then").is_empty() => return browser::leave_for(&location),
@@ -66,17 +63,15 @@ pub fn listen(place: Place, toasts: Toasts) {
 }
 
 /// Sends the question about many containers, and goes to the page that follows them.
-fn ask(form: Submission, pending: StoredValue<Vec<String>>, toasts: Toasts) {
-    let is_pending = pending.with_value(|pending| pending.iter().any(|other| other == paths::RUN_BATCH));
-    if form.is_disabled() || is_pending {
+fn ask(form: Submission, place: Place, toasts: Toasts) {
+    if form.is_disabled() || !place.send(paths::RUN_BATCH, None) {
         return;
     }
     form.mark(true);
-    pending.update_value(|pending| pending.push(paths::RUN_BATCH.to_owned()));
     spawn_local(async move {
         let (answer, location) = browser::post(form.action(), form.body()).await;
         form.mark(false);
-        pending.update_value(|pending| pending.retain(|other| other != paths::RUN_BATCH));
+        place.answered(paths::RUN_BATCH);
         match answer {
             Ok(()) => {
                 selection::forget();
@@ -90,7 +85,7 @@ fn ask(form: Submission, pending: StoredValue<Vec<String>>, toasts: Toasts) {
 }
 
 /// Shows in every place of a container that a verb is under way, until the server says more.
-fn shows(id: &str, verb: Verb) {
+pub fn shows(id: &str, verb: Verb) {
     let Some(body) = document().body() else { return };
     for row in find_all(&body, &format!("#r-{id}, [data-row='{id}']")) {
         // it is not what the server said any more

@@ -2,13 +2,13 @@
 
 use super::{
     browser::{self, find, find_all, set},
-    chart, list,
+    chart, forms, list,
     morph::morph,
     selection,
 };
 use crate::{
     error::AppError,
-    operations::model::OperationId,
+    operations::model::{OperationId, Verb},
     pages::{
         api::get_page,
         model::{Ended, RenderedPage},
@@ -47,6 +47,8 @@ struct State {
     /// There was news meanwhile.
     again: bool,
     is_under_way: bool,
+    /// What was sent and is not answered yet: about which container, and what.
+    pending: Vec<(String, Option<Verb>)>,
     /// The ends that were told.
     told: BTreeMap<String, Option<Ended>>,
     /// The operations that were begun in this tab, and whose ends are still to be told.
@@ -98,6 +100,21 @@ impl Place {
                 }
             }
         });
+    }
+
+    /// Something is being sent; false where the same was sent already and is not answered yet.
+    pub fn send(self, what: &str, verb: Option<Verb>) -> bool {
+        let is_new = |state: &mut State| {
+            let is_new = state.pending.iter().all(|(other, _)| other != what);
+            state.pending.extend(is_new.then(|| (what.to_owned(), verb)));
+            is_new
+        };
+        self.state.try_update_value(is_new).unwrap_or_default()
+    }
+
+    /// It is answered.
+    pub fn answered(self, what: &str) {
+        self.state.update_value(|state| state.pending.retain(|(other, _)| other != what));
     }
 
     /// An operation was begun in this tab: its end is told by a toast, also where it came first.
@@ -168,6 +185,8 @@ impl Place {
             page.set_inner_html("");
         }
         morph(page, &html);
+        // this was asked for, perhaps, before the server had heard of what is under way
+        self.state.with_value(|state| state.pending.iter().for_each(|(id, verb)| verb.iter().for_each(|verb| forms::shows(id, *verb))));
         document().set_title(&if title.is_empty() { "Berth".to_owned() } else { format!("{title} · Berth") });
         let here = path(&address);
         for link in document().body().iter().flat_map(|body| find_all(body, ".side .nav a")) {
