@@ -17,7 +17,9 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
 /// Rows that are kept above and below those on screen.
-const MARGIN: usize = 30;
+const MARGIN: usize = 20;
+/// Rows above and below the screen that are to be there, else others are asked for.
+const NEAR: usize = 12;
 /// A search waits this long for the next letter.
 const WRITING: Duration = Duration::from_millis(150);
 /// A window that is asked for has this many rows at least.
@@ -69,8 +71,7 @@ impl Part {
 
     fn wants_more(&self) -> bool {
         let to = self.from + self.count;
-        let near = MARGIN / 2;
-        self.first.saturating_sub(near) < self.from && self.from > 0 || (self.last + near).min(self.total) > to
+        self.first.saturating_sub(NEAR) < self.from && self.from > 0 || (self.last + NEAR).min(self.total) > to
     }
 
     fn window(&self) -> (usize, usize) {
