@@ -57,7 +57,7 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
         let (freshness, trouble, content) = (list.freshness().into_any(), list.trouble(), list.content());
         view! {
             <PageHead title="Containers">{freshness}</PageHead>
-            {refused.map(|error| view! { <div class="px-page pb-3 max-[860px]:pt-3"><ErrorNote error /></div> })}
+            {refused.map(|error| view! { <div class="px-page pb-3 max-[860px]:pt-3" id="refused"><ErrorNote error /></div> })}
             {asked_for.map(outcome)}
             {trouble}
             {content}
@@ -113,7 +113,7 @@ fn outcome(operation: OperationLine) -> impl IntoView {
     };
     view! {
         {operation.under_way.map(|_| view! { <Refresh /> })}
-        <a class="banner" class:banner-bad=operation.is_bad href=paths::operation(&operation.id)>
+        <a class="banner" id="outcome" class:banner-bad=operation.is_bad href=paths::operation(&operation.id)>
             <Glyph name=glyph />
             <span class="min-w-0" role="status">{operation.sentence}</span>
             <span class="ml-auto text-link whitespace-nowrap">"Show operation"</span>
@@ -163,7 +163,7 @@ impl List<'_> {
         };
         let more = since.unwrap_or_default() + &more;
         Some(view! {
-            <div class="px-page pb-3 max-[860px]:pt-3">
+            <div class="px-page pb-3 max-[860px]:pt-3" id="trouble">
                 <ErrorNote error more>
                     <a class="a" href="">"Look again"</a>
                 </ErrorNote>
@@ -256,7 +256,7 @@ impl List<'_> {
         let figures =
             all.into_iter().filter(|condition| is_shown(*condition)).map(|condition| figure(Some(condition), counts.of(condition)));
         view! {
-            <div class="overview">
+            <div class="overview" id="overview">
                 <nav class="figs-wrap px-6" aria-label="Containers by status">
                     <div class="figs">{figure(None, counts.total)} {figures.collect_view()}</div>
                 </nav>
@@ -375,7 +375,7 @@ impl List<'_> {
         let room = |id: &'static str| view! { <tbody id=id class="room" aria-hidden="true"><tr><td></td></tr></tbody> };
         view! {
             <form id="verbs" method="post" action=Verb::Start.action()></form>
-            <table class="ct" aria-rowcount=total.to_string()>
+            <table class="ct" id="list" aria-rowcount=total.to_string()>
                 <caption class="sr-only">"Containers"</caption>
                 <thead>
                     <tr>
