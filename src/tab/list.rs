@@ -32,9 +32,7 @@ pub fn listen(place: Place, toasts: Toasts) {
         if is_waiting.try_update_value(|waiting| std::mem::replace(waiting, true)) == Some(false) {
             request_animation_frame(move || {
                 is_waiting.update_value(|waiting| *waiting = false);
-                if let Some(part) = Part::on_screen()
-                    && part.wants_more()
-                {
+                if wants_more() {
                     place.look_again();
                 }
             });
@@ -46,6 +44,14 @@ pub fn listen(place: Place, toasts: Toasts) {
     let turn = StoredValue::new(0);
     browser::listen(&document(), "input", move |event: Event| searched(&event, turn));
     arrange();
+    if wants_more() {
+        place.look_again();
+    }
+}
+
+/// Whether rows are missing on the screen, or close to it.
+pub fn wants_more() -> bool {
+    Part::on_screen().is_some_and(|part| part.wants_more())
 }
 
 /// The part of the list that a page has, and what of it is on screen. In rows.
@@ -74,7 +80,11 @@ impl Part {
         self.first.saturating_sub(NEAR) < self.from && self.from > 0 || (self.last + NEAR).min(self.total) > to
     }
 
+    /// What to ask for: where none of the screen is there, the screen at first, so that no task takes long, and the rest after it.
     fn window(&self) -> (usize, usize) {
+        if self.last <= self.from || self.first >= self.from + self.count {
+            return (self.first, self.last - self.first);
+        }
         let from = self.first.saturating_sub(MARGIN);
         let to = (self.last + MARGIN).max(from + LEAST);
         (from, to - from)

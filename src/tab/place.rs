@@ -213,6 +213,9 @@ impl Place {
             }
         }
         list::arrange();
+        if list::wants_more() {
+            self.look_again();
+        }
         selection::arrange();
         chart::refresh();
     }
