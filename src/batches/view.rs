@@ -11,7 +11,7 @@ use crate::{
     operations::model::{Manner, OperationState, Verb},
     pages::{
         model::RenderedPage,
-        parts::{Crumbs, Parts, exact, rendered},
+        parts::{ConfirmField, Crumbs, Parts, exact, rendered},
     },
     paths,
     server::{Context, Error},
@@ -151,22 +151,7 @@ fn Question(plan: Plan, title: String, back: String, refused: Option<AppError>) 
     });
     let asks = verb == Verb::Delete && chosen.is_some();
     let field = asks.then(|| {
-        view! {
-            <div class="field">
-                <label for="confirm">"Type " <b class="font-semibold">{confirmation(count)}</b> " to confirm"</label>
-                <input
-                    class="input"
-                    id="confirm"
-                    name="confirm"
-                    autocapitalize="none"
-                    spellcheck="false"
-                    autofocus
-                    aria-invalid=wrong.is_some().to_string()
-                    aria-describedby="confirm-said"
-                />
-                <span class="err" id="confirm-said" role="alert" data-own>{wrong}</span>
-            </div>
-        }
+        view! { <ConfirmField words=confirmation(count) wrong /> }
     });
     let button = if is_hard { "btn btn-error" } else { "btn btn-primary" };
     view! {

@@ -39,21 +39,11 @@ const MOST_ROWS: usize = 1000;
 
 /// Every container that the user may see: fresh where Proxmox answers within the page's budget, else the last good list with the reason.
 pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> {
-    let (_, mut view) = look(context, true).await?;
-    let now = context.state.slice::<Inventory>().pace().epoch();
-    let snapshot = view.snapshot.take();
-    let find = |id: &ContainerId| snapshot.as_ref().and_then(|snapshot| snapshot.row(id));
-    let current = operations::service::list_current(context, |id, _| find(id).is_some()).await?;
-    let line = |operation: &operations::model::OperationView| operation.in_list(find(&operation.container).map(|row| row.status), now);
-    let operations = current.iter().map(line).collect();
-    Ok(ContainerList {
-        rows: snapshot.iter().flat_map(|snapshot| &snapshot.rows).map(|row| ContainerRow::clone(row)).collect(),
-        nodes: snapshot.as_ref().map(|snapshot| snapshot.nodes.clone()).unwrap_or_default(),
-        operations,
-        as_of: snapshot.map(|snapshot| snapshot.as_of),
-        now,
-        trouble: view.trouble,
-    })
+    let (_, view) = look(context, true).await?;
+    let query = Query::default();
+    let rows = rows_of(&view, &query, 0, usize::MAX);
+    let Window { rows, nodes, operations, as_of, now, trouble, .. } = window_of(context, &query, view, 0, rows).await?;
+    Ok(ContainerList { rows, nodes, operations, as_of, now, trouble })
 }
 
 /// A part of the user's list, as `query` sorts it: `count` rows, at most [`MOST_ROWS`], from the place `from` on. From memory: Proxmox is

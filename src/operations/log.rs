@@ -7,7 +7,7 @@ use crate::{
     auth,
     error::AppError,
     proxmox::{self, Client, ids::Upid},
-    server::{AppState, Context, Error, Visitor, context::SignedIn, telemetry, web},
+    server::{AppState, Context, Error, Visitor, context::SignedIn, handle::handle_for, telemetry, web},
 };
 use axum::{
     Extension,
@@ -60,22 +60,8 @@ async fn answer<F>(state: AppState, session: Session, who: SignedIn, work: impl 
 where
     F: Future<Output = Result<Response, Error>>,
 {
-    let visitor = Visitor { state, session: session.clone(), signed_in: Some(who), source: None };
-    let answer = match visitor.signed_in() {
-        Ok(context) => work(context).await,
-        Err(error) => Err(error),
-    };
-    match answer.map_err(AppError::from) {
-        Ok(response) => response,
-        Err(error) => {
-            if error == AppError::SignedOut
-                && let Err(error) = session.flush().await
-            {
-                tracing::error!("a dead session could not be ended: {error}");
-            }
-            web::plain(&error)
-        }
-    }
+    let visitor = Visitor { state, session, signed_in: Some(who), source: None };
+    handle_for(Ok(visitor), "task log", work).await.unwrap_or_else(|error| web::plain(&error))
 }
 
 /// Logs that are on their way.

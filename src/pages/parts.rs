@@ -109,6 +109,32 @@ pub fn Crumbs(
     }
 }
 
+/// What has to be typed before what cannot be undone. What is wrong with it the tab says in the same place.
+#[component]
+pub fn ConfirmField(
+    /// What is to be typed.
+    words: String,
+    /// What is wrong with what was typed.
+    wrong: Option<String>,
+) -> impl IntoView {
+    view! {
+        <div class="field">
+            <label for="confirm">"Type " <b class="font-semibold">{words}</b> " to confirm"</label>
+            <input
+                class="input"
+                id="confirm"
+                name="confirm"
+                autocapitalize="none"
+                spellcheck="false"
+                autofocus
+                aria-invalid=wrong.is_some().to_string()
+                aria-describedby="confirm-said"
+            />
+            <span class="err" id="confirm-said" role="alert" data-own>{wrong}</span>
+        </div>
+    }
+}
+
 /// A time, in epoch milliseconds: relative below a day, then the date; exact on hover.
 #[component]
 pub fn When(

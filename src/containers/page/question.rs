@@ -8,7 +8,7 @@ use crate::{
     operations::model::{ContainerId, OperationView, Verb},
     pages::{
         model::RenderedPage,
-        parts::{Crumbs, rendered},
+        parts::{ConfirmField, Crumbs, rendered},
     },
     paths,
     proxmox::{
@@ -131,20 +131,7 @@ fn Question(
                 </dd>
             </dl>
             <input type="hidden" name="id" value=row.id.to_string() />
-            <div class="field">
-                <label for="confirm">"Type " <b class="font-semibold">{row.name.clone()}</b> " to confirm"</label>
-                <input
-                    class="input"
-                    id="confirm"
-                    name="confirm"
-                    autocapitalize="none"
-                    spellcheck="false"
-                    autofocus
-                    aria-invalid=wrong.is_some().to_string()
-                    aria-describedby="confirm-said"
-                />
-                <span class="err" id="confirm-said" role="alert" data-own>{wrong}</span>
-            </div>
+            <ConfirmField words=row.name.clone() wrong />
             <footer>
                 {why.clone().map(|why| view! { <span class="mr-auto text-xs text-ink-3" id="why">{why}</span> })}
                 <a class="btn" href=container>"Cancel"</a>
