@@ -77,3 +77,32 @@ test('a history is filtered by who, what and how it ended @both', async ({ page,
   await expect(page.locator('#history li').first()).toContainText('Start failed')
   await berth.ready(page)
 })
+
+test('the page looks again for its own container, and for all the others only now and then', async ({ page, berth }) => {
+  await page.addInitScript(() => {
+    const own = window as any
+    own.EventSource = class extends EventSource {
+      constructor(url: string) {
+        super(url)
+        own.stream = this
+      }
+    }
+  })
+  await open(page, berth, 'db')
+  const id = page.url().split('/').pop()!
+  const asked: string[] = []
+  await page.route('**/api/get_page*', async (route) => {
+    asked.push(route.request().url())
+    await route.continue()
+  })
+  const say = (word: string) => page.evaluate((data) => (window as any).stream.dispatchEvent(new MessageEvent('message', { data })), word)
+  // what a busy cluster says in a few seconds
+  for (let turn = 0; turn < 50; turn++) {
+    await say('list')
+    await say(`f${id.slice(1)}`)
+  }
+  const before = asked.length
+  expect(before).toBeLessThanOrEqual(2)
+  await say(id)
+  await expect.poll(() => asked.length).toBeGreaterThan(before)
+})

@@ -123,6 +123,36 @@ test('a selection, a menu and the focus survive what changes meanwhile', async (
   expect(await name.evaluate((element) => (element as any).marked)).toBe(true)
 })
 
+test('an answer that was asked for before a press takes nothing of the row that was pressed', async ({ page, berth }) => {
+  await berth.signIn(page)
+  const web = row(page, 'web')
+  // the next answer waits until the verb was pressed
+  let [release, asked] = [() => {}, () => {}]
+  const isAsked = new Promise<void>((done) => (asked = done))
+  const held = new Promise<void>((done) => (release = done))
+  await page.route(
+    '**/api/get_page*',
+    async (route) => {
+      const response = await route.fetch()
+      asked()
+      await held
+      await route.fulfill({ response })
+    },
+    { times: 1 },
+  )
+  await isAsked
+  await page.evaluate(() => {
+    const row = document.querySelector('[title="web"]')!.closest('tr')!
+    const cells = row.children.length
+    new MutationObserver(() => row.children.length < cells && ((window as any).wasEmpty = true)).observe(row, { subtree: true, childList: true })
+  })
+  await web.getByRole('button', { name: 'Start web', exact: true }).click()
+  await expect(web.locator('.c-status [data-word]')).toHaveText('Starting…')
+  release()
+  await expect(web.locator('.c-status [data-word]')).toHaveText('Running')
+  expect(await page.evaluate(() => (window as any).wasEmpty)).toBeUndefined()
+})
+
 test('a session that ends elsewhere leads to the sign-in form and back', async ({ page, berth, context }) => {
   berth.expectStatus(401)
   await berth.signIn(page)

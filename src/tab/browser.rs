@@ -14,6 +14,9 @@ use leptos::{
 use wasm_bindgen::{JsCast, closure::Closure, convert::FromWasmAbi};
 use web_sys::{Element, Event, EventSource, EventTarget, FormData, HtmlElement, HtmlFormElement, MessageEvent, UrlSearchParams};
 
+/// The word of the stream for who has missed something.
+pub const EVERYTHING: &str = "*";
+
 /// Sets a cookie that the server reads at the next page.
 pub fn set_cookie(line: &str) {
     if let Ok(document) = document().dyn_into::<web_sys::HtmlDocument>() {
@@ -34,6 +37,11 @@ pub fn here() -> String {
     let location = window().location();
     let path = location.pathname().unwrap_or_else(|_| "/".to_owned());
     path + &location.search().unwrap_or_default()
+}
+
+/// Milliseconds of a clock that never goes back.
+pub fn now() -> f64 {
+    window().performance().map_or(0.0, |clock| clock.now())
 }
 
 /// Whether this tab is on screen.
@@ -142,11 +150,11 @@ pub async fn post(action: &str, body: String) -> (Result<(), AppError>, String) 
     sent.await.unwrap_or_else(|error: AppError| (Err(error), String::new()))
 }
 
-/// Listens to a stream while this tab is on screen. Where it comes back to the screen there is news, whatever it is: what happened meanwhile
-/// was not heard.
-pub fn follow(path: &'static str, tell: impl Fn() + Clone + 'static) {
+/// Listens to a stream while this tab is on screen, word by word. Where it comes back to the screen there is news about everything
+/// ([`EVERYTHING`]): what happened meanwhile was not heard.
+pub fn follow(path: &'static str, tell: impl Fn(&str) + Clone + 'static) {
     let heard = tell.clone();
-    let hear = Closure::<dyn Fn(MessageEvent)>::new(move |_| heard());
+    let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| heard(&event.data().as_string().unwrap_or_default()));
     let callback = hear.as_ref().unchecked_ref::<Function>().clone();
     // with the tab
     hear.forget();
@@ -165,7 +173,7 @@ pub fn follow(path: &'static str, tell: impl Fn() + Clone + 'static) {
             (false, None) => {}
         });
         if is_back {
-            tell();
+            tell(EVERYTHING);
         }
     };
     let shown = follow.clone();

@@ -1,8 +1,10 @@
 //! Makes what is on screen the same as what the server says now, by the least changes: what is the same stays the same element, with its
 //! focus, its selection and what is open in it.
 //!
-//! Elements are told apart by their `id`. One whose `data-h` is the same as before is the same all through, whatever else is in it. What
-//! people have opened (`details`, `dialog`) or are writing in is left to them, and what has `data-own` belongs to the tab alone.
+//! Elements are told apart by their `id`. One whose `data-h` is the same as before is the same all through, whatever else is in it. One
+//! that comes with its `data-h` alone is said to be here: where it has become another meanwhile, by a press or by another answer, it is left
+//! as it is, and is to be asked for again. What people have opened (`details`, `dialog`) or are writing in is left to them, and what has
+//! `data-own` belongs to the tab alone.
 
 use super::browser::{focus, set};
 use leptos::prelude::document;
@@ -13,16 +15,17 @@ use std::{
 use wasm_bindgen::JsCast;
 use web_sys::{CharacterData, Element, HtmlInputElement, HtmlTemplateElement, Node};
 
-/// Gives an element the content of an HTML text.
-pub fn morph(element: &Element, html: &str) {
-    let Some(new) = document().create_element("template").ok().and_then(|new| new.dyn_into::<HtmlTemplateElement>().ok()) else { return };
+/// Gives an element the content of an HTML text; false where a part of it is not here any more.
+pub fn morph(element: &Element, html: &str) -> bool {
+    // fails for no such name
+    let Some(new) = document().create_element("template").ok().and_then(|new| new.dyn_into::<HtmlTemplateElement>().ok()) else { return true };
     new.set_inner_html(html);
     // in a template it is not the text that it is in a document with scripts, and would come alive
     while let Ok(Some(element)) = new.content().query_selector("noscript") {
         element.remove();
     }
     let focused = document().active_element().filter(|focused| element.contains(Some(focused)));
-    children(element, &new.content());
+    let is_whole = children(element, &new.content());
     // an element that changed its place has lost it
     if let Some(focused) = focused
         && focused.is_connected()
@@ -30,9 +33,11 @@ pub fn morph(element: &Element, html: &str) {
     {
         focus(&focused);
     }
+    is_whole
 }
 
-fn children(old: &Node, new: &Node) {
+fn children(old: &Node, new: &Node) -> bool {
+    let mut is_whole = true;
     let wanted: BTreeSet<String> = nodes(new).filter_map(|node| id(&node)).collect();
     let mut known: BTreeMap<String, Node> = nodes(old).filter_map(|node| Some((id(&node)?, node))).collect();
     let mut next = old.first_child();
@@ -48,6 +53,10 @@ fn children(old: &Node, new: &Node) {
             None => successors(next.clone(), Node::next_sibling).find(|node| id(node).is_none() && is_alike(node, &want)),
         };
         let Some(mate) = mate else {
+            if is_said(&want) {
+                is_whole = false;
+                continue;
+            }
             insert(old, &want, next.as_ref());
             continue;
         };
@@ -57,7 +66,7 @@ fn children(old: &Node, new: &Node) {
             insert(old, &mate, next.as_ref());
         }
         if is_alike(&mate, &want) {
-            same(&mate, &want);
+            is_whole &= same(&mate, &want);
         } else if old.replace_child(&want, &mate).is_ok() {
             // it is where the other was
         }
@@ -66,6 +75,12 @@ fn children(old: &Node, new: &Node) {
         next = node.next_sibling();
         remove(old, &node);
     }
+    is_whole
+}
+
+/// Whether the server has left out what is in it, because the browser has said that it has it.
+fn is_said(node: &Node) -> bool {
+    node.dyn_ref::<Element>().is_some_and(|element| element.has_attribute("data-h")) && !node.has_child_nodes()
 }
 
 /// The nodes in another as they are now.
@@ -98,20 +113,23 @@ fn remove(parent: &Node, node: &Node) {
     let _ = parent.remove_child(node);
 }
 
-fn same(old: &Node, new: &Node) {
+fn same(old: &Node, new: &Node) -> bool {
     if let (Some(old), Some(new)) = (old.dyn_ref::<CharacterData>(), new.dyn_ref::<CharacterData>()) {
         if old.data() != new.data() {
             old.set_data(&new.data());
         }
-        return;
+        return true;
     }
-    let (Some(element), Some(want)) = (old.dyn_ref::<Element>(), new.dyn_ref::<Element>()) else { return };
+    let (Some(element), Some(want)) = (old.dyn_ref::<Element>(), new.dyn_ref::<Element>()) else { return true };
     let hash = want.get_attribute("data-h");
     if element.has_attribute("data-own") || hash.is_some() && hash == element.get_attribute("data-h") {
-        return;
+        return true;
+    }
+    if is_said(new) {
+        return false;
     }
     attributes(element, want);
-    children(old, new);
+    children(old, new)
 }
 
 fn attributes(element: &Element, want: &Element) {

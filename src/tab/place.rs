@@ -28,6 +28,11 @@ const BEAT: Duration = Duration::from_secs(10);
 /// How often a page asks for itself on which something is under way.
 const SOON: Duration = Duration::from_secs(2);
 
+/// How often a page that is not the list looks again because the list has changed, in milliseconds.
+const OTHERS: f64 = 5000.0;
+/// The word of the stream for the list.
+const LIST: &str = "list";
+
 /// The page of a tab.
 #[derive(Clone, Copy)]
 pub struct Place {
@@ -47,6 +52,8 @@ struct State {
     /// There was news meanwhile.
     again: bool,
     is_under_way: bool,
+    /// When it was asked for, by [`browser::now`].
+    looked_at: f64,
     /// What was sent and is not answered yet: about which container, and what.
     pending: Vec<(String, Option<Verb>)>,
     /// The ends that were told.
@@ -79,8 +86,25 @@ impl Place {
             },
             SOON,
         );
-        browser::follow(paths::live(), move || place.look_again());
+        let hear = move |word: &str| {
+            if place.concerns(word) {
+                place.look_again();
+            }
+        };
+        browser::follow(paths::live(), hear);
         place
+    }
+
+    /// Whether a word of the stream is about what is on screen: the list, a container by its id, or everything. A page that is not the list
+    /// shows a row or a few of it, and what it shows besides is asked of Proxmox.
+    fn concerns(self, word: &str) -> bool {
+        let here = browser::here();
+        let path = path_of(&here);
+        match word {
+            browser::EVERYTHING => true,
+            LIST => path == paths::home() || self.state.with_value(|state| browser::now() - state.looked_at > OTHERS),
+            container => !path.starts_with("/containers/") || path.contains(container),
+        }
     }
 
     /// There is news: the page is asked for once more, and once more after that where there is news meanwhile.
@@ -149,12 +173,15 @@ impl Place {
         let Some(page) = find("#page") else { return };
         let asked = self.state.try_update_value(|state| {
             state.asked += 1;
+            state.looked_at = browser::now();
             state.asked
         });
         let asked = asked.unwrap_or_default();
         // the window that is on screen is part of the question
         let question = list::with_window(&address, is_another);
-        let answer = get_page(question, Some(have(&page))).await;
+        // of another page nothing is here
+        let have = self.is_at(&address).then(|| have(&page));
+        let answer = get_page(question, have).await;
         let is_late = self.state.with_value(|state| asked < state.shown);
         // an older answer, or one about a page that was left
         if is_late || address != browser::here() {
@@ -173,24 +200,28 @@ impl Place {
         }
     }
 
+    /// Whether the page of this address is on screen, in whichever view.
+    fn is_at(self, address: &str) -> bool {
+        self.state.with_value(|state| path_of(&state.address) == path_of(address))
+    }
+
     fn show(self, page: &Element, asked: u32, address: String, answer: RenderedPage) {
         let RenderedPage { title, html, is_under_way, ended } = answer;
         if self.away.with_untracked(Option::is_some) {
             self.away.set(None);
         }
-        let path = |address: &str| address.split('?').next().map(str::to_owned);
-        let was_elsewhere = self.state.with_value(|state| path(&state.address) != path(&address));
+        let was_elsewhere = !self.is_at(&address);
         if was_elsewhere {
             // nothing of the other page is left, whatever its elements were called
             page.set_inner_html("");
         }
-        morph(page, &html);
+        let is_whole = morph(page, &html);
         // this was asked for, perhaps, before the server had heard of what is under way
         self.state.with_value(|state| state.pending.iter().for_each(|(id, verb)| verb.iter().for_each(|verb| forms::shows(id, *verb))));
         document().set_title(&if title.is_empty() { "Berth".to_owned() } else { format!("{title} · Berth") });
-        let here = path(&address);
+        let here = path_of(&address);
         for link in document().body().iter().flat_map(|body| find_all(body, ".side .nav a")) {
-            let is_current = link.get_attribute("href") == here;
+            let is_current = link.get_attribute("href").as_deref() == Some(here);
             set(&link, "aria-current", is_current.then_some("page"));
         }
         self.state.update_value(|state| {
@@ -213,12 +244,16 @@ impl Place {
             }
         }
         list::arrange();
-        if list::wants_more() {
+        if !is_whole || list::wants_more() {
             self.look_again();
         }
         selection::arrange();
         chart::refresh();
     }
+}
+
+fn path_of(address: &str) -> &str {
+    address.split('?').next().unwrap_or_default()
 }
 
 /// What of the page need not be sent.
