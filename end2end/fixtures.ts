@@ -193,13 +193,15 @@ export function codeOfApp() {
   return String(number % 1_000_000).padStart(6, '0')
 }
 
-export const test = base.extend<{ berth: Berth; speed: number; containers: number }>({
+export const test = base.extend<{ berth: Berth; speed: number; containers: number; connected: boolean }>({
   /* How many seconds pass in the cluster while one passes here. */
   speed: [20, { option: true }],
   /* How many containers there are, `ct00000` and so on in this order; 0 is the demo. */
   containers: [0, { option: true }],
+  /* Whether Berth knows the cluster. */
+  connected: [true, { option: true }],
   berth: [
-    async ({ page, speed, containers }, use, info) => {
+    async ({ page, speed, containers, connected }, use, info) => {
       const folder = mkdtempSync(join(tmpdir(), 'berth-e2e-'))
       const children: ChildProcess[] = []
       const start = (program: string, args: string[], line: RegExp): Promise<RegExpMatchArray> =>
@@ -222,7 +224,7 @@ export const test = base.extend<{ berth: Berth; speed: number; containers: numbe
         const [, address, fingerprint] = await start(process.env.BERTH_SIMULATOR!, simulator, /https:\/\/(\S+)[\s\S]*?((?:[0-9A-F]{2}:){31}[0-9A-F]{2})/)
         const [host, port] = address.split(':')
         const config = join(folder, 'berth.toml')
-        writeFileSync(config, `[[cluster]]\nname = "homelab"\nhost = "${host}"\nport = ${port}\nfingerprint = "${fingerprint}"\n`)
+        writeFileSync(config, !connected ? '' : `[[cluster]]\nname = "homelab"\nhost = "${host}"\nport = ${port}\nfingerprint = "${fingerprint}"\n`)
         const server = ['--config', config, '--listen', '127.0.0.1:0', '--site', process.env.BERTH_SITE!, '--data-dir', join(folder, 'data')]
         const [, url] = await start(process.env.BERTH_BIN!, server, /listening on (http:\S+)/)
         const berth = new Berth(url, new Cluster(address))

@@ -7,6 +7,7 @@ import { choose, expect, openMenu, row, test, troubled, type Berth } from './fix
 const views = [
   { theme: 'light', width: 1440, height: 900, rules: true },
   { theme: 'dark', width: 1440, height: 900, rules: false },
+  { theme: 'dark', width: 3840, height: 2160, rules: false },
   { theme: 'light', width: 1000, height: 800, rules: false },
   { theme: 'light', width: 360, height: 780, rules: false },
   { theme: 'dark', width: 390, height: 844, rules: true },
@@ -273,7 +274,7 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
 // five pictures with an accessibility check each, and some states take a beat to come about
 test.describe.configure({ timeout: 90_000 })
 
-for (const [name, reach] of Object.entries(states)) {
+function looksRight(name: string, reach: (page: Page, berth: Berth) => Promise<void>) {
   test(`${name} is legible, accessible and in one piece in both themes and at every width`, async ({ page, berth }) => {
     await reach(page, berth)
     await berth.ready(page)
@@ -291,6 +292,17 @@ for (const [name, reach] of Object.entries(states)) {
     }
   })
 }
+
+for (const [name, reach] of Object.entries(states)) looksRight(name, reach)
+
+test.describe('without a cluster', () => {
+  test.use({ connected: false })
+
+  looksRight('first-run', async (page, berth) => {
+    await page.goto(berth.url)
+    await expect(page.getByRole('heading', { name: 'Connect a cluster' })).toBeVisible()
+  })
+})
 
 test('nothing moves when the page is taken over', async ({ page, berth }) => {
   await berth.signIn(page)

@@ -21,6 +21,18 @@ test('a wrong password is refused in one sentence, and what was entered stays, b
   await expect(page.getByRole('heading', { name: 'Containers', exact: true })).toBeVisible()
 })
 
+test.describe('before a cluster is connected', () => {
+  test.use({ connected: false })
+
+  test('the page says how to connect one @both', async ({ page, berth }) => {
+    await page.goto(berth.url)
+    await expect(page.getByRole('heading', { name: 'Connect a cluster' })).toBeVisible()
+    await expect(page.getByRole('listitem')).toHaveCount(3)
+    await page.getByRole('link', { name: 'Look again' }).click()
+    await expect(page.getByRole('heading', { name: 'Connect a cluster' })).toBeVisible()
+  })
+})
+
 test('an empty field says so beside itself @both', async ({ page, berth }) => {
   berth.expectStatus(422)
   await page.goto(`${berth.url}/login`)

@@ -274,6 +274,8 @@ pub enum AppError {
         /// In the log: the exit status and the end of the task's log.
         incident: Incident,
     },
+    /// No cluster is configured yet.
+    NoCluster,
     /// No address of the cluster answers.
     ClusterUnreachable {
         /// Which.
@@ -377,7 +379,7 @@ impl AppError {
             | Self::Refused { .. }
             | Self::Unintelligible { .. }
             | Self::CertificateUntrusted { .. } => 502,
-            Self::ClusterUnreachable { .. } | Self::NodeUnreachable { .. } | Self::Offline | Self::Outdated => 503,
+            Self::NoCluster | Self::ClusterUnreachable { .. } | Self::NodeUnreachable { .. } | Self::Offline | Self::Outdated => 503,
             Self::ClusterSlow { .. } => 504,
         }
     }
@@ -454,6 +456,7 @@ impl fmt::Display for AppError {
             Self::Interrupted { vmid } => write!(f, "Berth was restarted before the next step for CT {vmid}, which was not taken."),
             Self::OutcomeUnknown { vmid } => write!(f, "Nobody could see how the operation on CT {vmid} ended."),
             Self::TaskFailed { vmid, .. } => write!(f, "Proxmox tried, and the task for CT {vmid} failed."),
+            Self::NoCluster => f.write_str("No cluster is connected yet."),
             Self::ClusterUnreachable { cluster, .. } => write!(f, "{cluster} cannot be reached."),
             Self::ClusterSlow { cluster, .. } => write!(f, "{cluster} does not answer in time."),
             Self::CertificateUntrusted { cluster, .. } => {
@@ -507,7 +510,7 @@ mod tests {
         let codes = "signed_out wrong_credentials second_factor_unsupported wrong_code wrong_recovery_key sign_in_expired invalid forbidden \
                      no_such_container no_such_operation no_such_task nothing_to_stop no_such_batch container_not_found container_locked already_running \
                      not_running is_template must_be_stopped protected ha_managed status_unknown busy identity_changed identity_unclear did_not_stop cancelled \
-                     interrupted outcome_unknown task_failed cluster_unreachable cluster_slow certificate_untrusted node_unreachable refused \
+                     interrupted outcome_unknown task_failed no_cluster cluster_unreachable cluster_slow certificate_untrusted node_unreachable refused \
                      unintelligible bad_request too_large foreign_origin no_such_page offline outdated internal";
         assert_eq!(AppError::VARIANTS.join(" "), codes);
     }

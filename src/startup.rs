@@ -111,7 +111,12 @@ impl Application {
         let db = Db::open(&config).await?;
         let connect =
             |cluster: &ClusterConfig| Cluster::new(cluster, &config.limits).map_err(|e| StartError::Cluster(cluster.name.clone(), e));
-        let clusters = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
+        let clusters: Vec<Cluster> = config.clusters.iter().map(connect).collect::<Result<_, _>>()?;
+        if clusters.is_empty() {
+            tracing::warn!(
+                "no cluster is configured: name one under [[cluster]] in the file given by --config, or look around with --demo"
+            );
+        }
         let mut slices = Extensions::new();
         slices.insert(Realms::default());
         let inventory = Inventory::new(config.pace.clone());
@@ -289,7 +294,8 @@ async fn sign_in(State(state): State<AppState>, request: Request<Body>) -> Respo
     };
     let form = auth::service::get_sign_in_form(&visitor, asked("cluster")).await.map_err(AppError::from);
     let (next, flash, theme) = (asked("next").unwrap_or_default(), browser.flash.clone(), browser.theme);
-    app::plain_document(&state, &browser, "Sign in", || sign_in_page(form, next, flash, theme))
+    let title = if form == Err(AppError::NoCluster) { "Connect a cluster" } else { "Sign in" };
+    app::plain_document(&state, &browser, title, || sign_in_page(form, next, flash, theme))
 }
 
 /// The page that asks for a second factor. Who has not begun to sign in, or too long ago, is back at the password.

@@ -81,11 +81,11 @@ fn realm_title(domain: &Domain) -> String {
     format!("{title} ({})", domain.realm)
 }
 
-/// What the form offers. A name of no cluster is answered with the first one.
+/// What the form offers. A name of no cluster is answered with the first one; fails where there is none.
 pub async fn get_sign_in_form(visitor: &Visitor, cluster: Option<String>) -> Result<SignInForm, Error> {
     let clusters = visitor.state.clusters();
     let chosen = cluster.and_then(|name| name.parse().ok()).and_then(|name| visitor.state.cluster(&name));
-    let chosen = chosen.unwrap_or_else(|| clusters[0].clone());
+    let chosen = chosen.or_else(|| clusters.first().cloned()).ok_or(Error::Answer(AppError::NoCluster))?;
     let budget = visitor.state.page_budget();
     let (realms, trouble) = match tokio::time::timeout(budget, visitor.state.slice::<Realms>().of(&chosen)).await {
         Ok(Ok(realms)) => (realms, None),
@@ -116,6 +116,9 @@ pub enum Progress {
 /// one way, and so do we.
 pub async fn sign_in(visitor: &Visitor, cluster: &str, username: &str, realm: &str, password: SecretString) -> Result<Progress, Error> {
     let invalid = |field, flaw| Error::Answer(AppError::Invalid { field, flaw });
+    if visitor.state.clusters().is_empty() {
+        return Err(Error::Answer(AppError::NoCluster));
+    }
     let cluster = cluster.parse().ok().and_then(|name| visitor.state.cluster(&name));
     let cluster = cluster.ok_or_else(|| invalid(Field::Cluster, Flaw::Unknown))?;
     if username.trim().is_empty() {

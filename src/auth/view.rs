@@ -19,10 +19,48 @@ use leptos::{prelude::*, server_fn::ServerFn};
 /// `/login`, `/login?cluster=…&next=…`: the form posts, and comes back with the error and everything but the password.
 pub fn sign_in_page(form: Result<SignInForm, AppError>, next: String, flash: Option<Flash>, theme: Theme) -> AnyView {
     let fields = match form {
+        Err(AppError::NoCluster) => view! { <FirstCluster /> }.into_any(),
         Ok(form) => view! { <SignInFields form next flash /> }.into_any(),
         Err(error) => view! { <div class="max-w-[22rem] w-full m-auto"><ErrorNote error /></div> }.into_any(),
     };
     at_the_quay(theme, fields)
+}
+
+/// Where there is nowhere to sign in yet: how to connect the first cluster.
+#[component]
+fn FirstCluster() -> impl IntoView {
+    let step = |title: &'static str, text: AnyView| {
+        view! {
+            <li>
+                <h2>{title}</h2>
+                {text}
+            </li>
+        }
+    };
+    let file = "[[cluster]]\nname = \"home\"\nhost = \"192.0.2.10\"\nfingerprint = \"AB:CD:EF:…\"\n";
+    let certificate = view! {
+        <p>"In Proxmox, under Node › System › Certificates, open " <code>"pve-ssl.pem"</code> " and copy its fingerprint. Berth then trusts exactly that certificate."</p>
+    };
+    let configuration = view! {
+        <pre tabindex="0" aria-label="The least that a configuration says">{file}</pre>
+        <p><code>"berth --example-config"</code> " prints everything that can be said."</p>
+    };
+    let start = view! { <pre tabindex="0" aria-label="The command">"berth --config berth.toml"</pre> };
+    view! {
+        <div class="w-full max-w-[28rem] m-auto py-10 grid gap-4">
+            <div class="mb-2">
+                <h1 class="text-2xl tracking-[-0.02em]">"Connect a cluster"</h1>
+                <p class="text-base text-ink-3 mt-1">"Berth is running, and knows no Proxmox cluster yet. Whoever runs it connects the first one:"</p>
+            </div>
+            <ol class="steps">
+                {step("Read the certificate’s fingerprint", certificate.into_any())}
+                {step("Name the cluster in a file, berth.toml", configuration.into_any())}
+                {step("Start Berth again with it", start.into_any())}
+            </ol>
+            <a class="btn btn-lg" href="">"Look again"</a>
+            <p class="hint">"Only looking around? " <code>"berth --demo"</code> " has a simulated cluster in it."</p>
+        </div>
+    }
 }
 
 /// A form of signing in, and what stands around it.

@@ -259,9 +259,6 @@ pub enum ConfigError {
     /// No PostgreSQL URL. It can hold a password, so its value is not shown.
     #[error("database_url: its value (not shown) is not allowed; allowed is postgres://user:password@host/name; for SQLite leave it out")]
     DatabaseUrl,
-    /// Neither a cluster nor the demo.
-    #[error("no cluster is configured: name one under [[cluster]] in the file given by --config, or look around with --demo")]
-    NoCluster,
     /// Two clusters of one name.
     #[error("cluster: the name `{0}` is given twice; each cluster needs a name of its own")]
     TwiceNamed(ClusterName),
@@ -334,9 +331,6 @@ impl Settings {
                 return Err(ConfigError::TwiceNamed(cluster.name));
             }
             clusters.push(cluster.config()?);
-        }
-        if clusters.is_empty() {
-            return Err(ConfigError::NoCluster);
         }
         Ok(Config {
             listen: self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
@@ -527,7 +521,6 @@ mod tests {
             (CLUSTER.replace("192.0.2.1", "https://pve"), ["host", "https://pve", "without"]),
             (format!("{CLUSTER}{CLUSTER}"), ["cluster", "home", "twice"]),
             (CLUSTER.replace("home", "my home"), ["name", "my home", "letters"]),
-            (String::new(), ["[[cluster]]", "--config", "--demo"]),
             (format!("stop_wait = 0\n{CLUSTER}"), ["stop_wait", "0", "1 to 86400"]),
             (format!("shutdown_wait = 60\n{CLUSTER}"), ["shutdown_wait", "60 s", "longer than shutdown_timeout"]),
         ] {

@@ -65,7 +65,7 @@ impl AppState {
         &self.0.sealer
     }
 
-    /// The clusters, in the order of the configuration; at least one.
+    /// The clusters, in the order of the configuration; none before the first is connected.
     pub fn clusters(&self) -> &[Arc<Cluster>] {
         &self.0.clusters
     }

@@ -18,7 +18,9 @@ use web_sys::{CharacterData, Element, HtmlInputElement, HtmlTemplateElement, Nod
 /// Gives an element the content of an HTML text; false where a part of it is not here any more.
 pub fn morph(element: &Element, html: &str) -> bool {
     // fails for no such name
-    let Some(new) = document().create_element("template").ok().and_then(|new| new.dyn_into::<HtmlTemplateElement>().ok()) else { return true };
+    let Some(new) = document().create_element("template").ok().and_then(|new| new.dyn_into::<HtmlTemplateElement>().ok()) else {
+        return true;
+    };
     new.set_inner_html(html);
     // in a template it is not the text that it is in a document with scripts, and would come alive
     while let Ok(Some(element)) = new.content().query_selector("noscript") {

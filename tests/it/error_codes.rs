@@ -163,7 +163,11 @@ async fn each_code_is_reached_by_a_failure_with_a_name() {
         trouble(&auditor).await
     }));
     app.cluster.stop_listening().await;
-    reached.push(("no cluster", trouble(&auditor).await));
+    reached.push(("a cluster that is away", trouble(&auditor).await));
+    let mut alone = TestApp::start().await;
+    alone.config.clusters.clear();
+    alone.restart().await;
+    reached.push(("no cluster yet", alone.stranger().post(sign_in_as("alice", "pve", "berth")).await.error()));
     app.break_database().await;
     reached.push(("no database", alice.read(ListContainers {}).await.error()));
 

@@ -31,6 +31,22 @@ async fn the_form_offers_the_clusters_realms_with_its_default_first_chosen() {
 }
 
 #[tokio::test]
+async fn without_a_cluster_berth_starts_and_says_how_to_connect_one() {
+    let mut app = TestApp::start().await;
+    let cookies = app.sign_in("alice@pve").await.cookies();
+    app.config.clusters.clear();
+    app.restart().await;
+    for visitor in [app.stranger(), app.browser(&cookies)] {
+        let home = visitor.open("/").await;
+        assert_eq!((home.status.as_u16(), home.header("location")), (303, "/login"));
+        let page = visitor.open("/login").await;
+        assert!(page.status == 200 && page.text.contains("Connect a cluster") && page.text.contains("[[cluster]]"), "{}", page.text);
+        assert!(!page.text.contains("password"), "there is nowhere to send one");
+        assert_eq!(visitor.post(sign_in_as("alice", "pve", "berth")).await.error(), AppError::NoCluster);
+    }
+}
+
+#[tokio::test]
 async fn whatever_proxmox_refuses_is_refused_in_one_way() {
     let app = TestApp::start().await;
     for (user, realm, password) in [("alice", "pve", "wrong"), ("nosuch", "pve", "berth"), ("disabled", "pve", "berth")] {
