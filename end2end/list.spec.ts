@@ -50,6 +50,52 @@ test('the figures add up @both', async ({ page, berth }) => {
   await expect(page.locator('#rows tr')).toHaveCount(Math.min(all, 40))
 })
 
+test('a name has room at every width, and nothing is cut off', async ({ page, berth }) => {
+  await berth.signIn(page)
+  for (const layout of ['Rows', 'Cards']) {
+    await page.getByRole('button', { name: layout, exact: true }).click()
+    for (let width = 360; width <= 3840; width += 58) {
+      await page.setViewportSize({ width, height: 800 })
+      const room = await page.evaluate(() => Math.min(...[...document.querySelectorAll('#rows .c-name')].map((name) => name.clientWidth)))
+      expect(room, `${layout} at ${width}`).toBeGreaterThan(120)
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), `${layout} at ${width}`).toBeLessThanOrEqual(0)
+    }
+  }
+})
+
+test('rows or cards is a choice that the browser keeps @both', async ({ page, berth }) => {
+  await page.setViewportSize({ width: 390, height: 844 })
+  await berth.signIn(page)
+  const display = () => page.locator('#rows tr').first().evaluate((row) => getComputedStyle(row).display)
+  // a phone has cards where nobody has chosen
+  expect(await display()).toBe('grid')
+  await page.getByRole('button', { name: 'Rows', exact: true }).click()
+  await expect.poll(display).toBe('table-row')
+  await page.reload()
+  expect(await display()).toBe('table-row')
+  await page.setViewportSize({ width: 1440, height: 900 })
+  await page.getByRole('button', { name: 'Cards', exact: true }).click()
+  await expect.poll(display).toBe('grid')
+  await row(page, 'web').getByRole('link', { name: 'web', exact: true }).click()
+  await page.getByRole('link', { name: 'Containers' }).first().click()
+  expect(await display()).toBe('grid')
+})
+
+test('on a phone a selection is begun by a button, in rows and in cards', async ({ page, berth }) => {
+  await page.setViewportSize({ width: 390, height: 844 })
+  await berth.signIn(page)
+  const tick = page.getByRole('checkbox', { name: 'Select web', exact: true })
+  await expect(tick).toBeHidden()
+  await page.getByTitle('Select containers').click()
+  await tick.check()
+  const start = page.getByRole('button', { name: 'Start 1', exact: true })
+  await expect(start).toBeVisible()
+  await page.getByRole('button', { name: 'Rows', exact: true }).click()
+  await expect(tick).toBeChecked()
+  await start.click()
+  await expect(page.getByRole('heading', { name: 'Start 1 container' })).toBeVisible()
+})
+
 test('a search that nothing fits says what to leave out @both', async ({ page, berth }) => {
   await berth.signIn(page)
   await page.goto(`${berth.url}/?q=tag:prod+nowhere`)

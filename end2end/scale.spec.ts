@@ -109,6 +109,54 @@ test.describe('10,000 containers', () => {
   })
 })
 
+test.describe('300 containers as cards', () => {
+  test.use({ containers: 300, speed: 1 })
+
+  test('are scrolled from the first to the last, and stand in their order, several in a line', async ({ page, berth }) => {
+    await berth.signIn(page)
+    await page.getByRole('button', { name: 'Cards', exact: true }).click()
+    await page.mouse.move(700, 600)
+    const seen = new Set<string>()
+    const look = async (from = -1) => {
+      const handle = await page.waitForFunction((from) => {
+        if (scrollY === from) return false
+        const rows = document.getElementById('rows')!
+        const rect = (id: string) => document.getElementById(id)!.getBoundingClientRect()
+        // no room where cards are to be
+        if (rect('above').bottom > 0 && rect('above').height > 1) return false
+        if (rect('below').top < innerHeight && rect('below').height > 1) return false
+        const cards = [...rows.children].map((card) => ({ name: card.querySelector('.name')!.textContent!, rect: card.getBoundingClientRect() }))
+        return cards.filter(({ rect }) => rect.bottom > 0 && rect.top < innerHeight).map(({ name, rect }) => ({ name, x: rect.x, y: rect.y }))
+      }, from)
+      const cards = (await handle.jsonValue()) as { name: string; x: number; y: number }[]
+      expect(cards.length).toBeGreaterThan(8)
+      // by lines, and in each from the left
+      const inOrder = [...cards].sort((a, b) => a.y - b.y || a.x - b.x)
+      expect(inOrder).toEqual(cards)
+      const first = Number(cards[0].name.slice(2))
+      expect(cards.map((card) => Number(card.name.slice(2)))).toEqual(cards.map((_, place) => first + place))
+      cards.forEach((card) => seen.add(card.name))
+    }
+    await look()
+    const lines = await page.locator('#rows tr').evaluateAll((cards) => cards.map((card) => card.getBoundingClientRect().top))
+    const columns = lines.filter((top) => top === lines[0]).length
+    expect(columns).toBeGreaterThan(1)
+    // the arrows know the lines
+    await row(page, 'ct00000').getByRole('link', { name: 'ct00000', exact: true }).focus()
+    await page.keyboard.press('ArrowRight')
+    await expect(page.getByRole('link', { name: 'ct00001', exact: true })).toBeFocused()
+    await page.keyboard.press('ArrowDown')
+    await expect(page.getByRole('link', { name: `ct0000${columns + 1}`, exact: true })).toBeFocused()
+    for (let turn = 0; seen.size < 300 && turn < 80; turn++) {
+      const from = await page.evaluate(() => scrollY)
+      await page.mouse.wheel(0, 500)
+      await look(from)
+    }
+    expect(seen.size).toBe(300)
+    await expect(row(page, 'ct00299')).toBeInViewport()
+  })
+})
+
 test.describe('a tab that stays open', () => {
   test.use({ containers: 100, speed: 1 })
 

@@ -6,7 +6,7 @@ use crate::{
     pages::service::{Answer, is_list},
     paths,
     preferences::{
-        model::{THEME_COOKIE, Theme},
+        model::{LAYOUT_COOKIE, Layout, THEME_COOKIE, Theme},
         view::ThemeSwitch,
     },
     server::{AppState, Context, flash, secrets::random_hex},
@@ -27,6 +27,8 @@ use leptos::prelude::*;
 pub struct Browser {
     /// Light or dark.
     pub theme: Theme,
+    /// Rows or cards, where somebody has chosen.
+    pub layout: Option<Layout>,
     /// What a form without JavaScript has to say.
     pub flash: Option<Flash>,
 }
@@ -35,7 +37,8 @@ impl Browser {
     /// From the headers of its request.
     pub fn of(headers: &HeaderMap) -> Self {
         let theme = flash::cookie(headers, THEME_COOKIE).map(Theme::of_cookie).unwrap_or_default();
-        Self { theme, flash: flash::get(headers) }
+        let layout = flash::cookie(headers, LAYOUT_COOKIE).and_then(Layout::of_word);
+        Self { theme, layout, flash: flash::get(headers) }
     }
 }
 
@@ -152,7 +155,7 @@ where
     let html = owner.with(|| {
         view! {
             <!DOCTYPE html>
-            <html lang="en" data-theme=browser.theme.attribute() data-ready=shell.ready>
+            <html lang="en" data-theme=browser.theme.attribute() data-layout=browser.layout.map(Layout::word) data-ready=shell.ready>
                 <head>
                     <meta charset="utf-8" />
                     <meta name="viewport" content="width=device-width, initial-scale=1" />

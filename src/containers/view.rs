@@ -16,6 +16,7 @@ use crate::{
         parts::{PageHead, Parts, Refresh, When, rendered},
     },
     paths,
+    preferences::view::{LayoutForm, LayoutSwitch},
     server::{Context, Error},
     services::model::ServiceLine,
     ui::{
@@ -365,7 +366,13 @@ impl List<'_> {
                 {descending}
                 <span class="text-ink-3" role="status">{fit}</span>
                 {reset}
+                <label class="vb selecting" title="Select containers">
+                    <input type="checkbox" class="sr-only" id="selecting" aria-label="Select containers" data-own />
+                    <Icon name="list-checks" />
+                </label>
+                <LayoutSwitch />
             </form>
+            <LayoutForm />
         }
     }
 
@@ -387,6 +394,7 @@ impl List<'_> {
                         {self.head(Sort::Status, "c-status", "Status")}
                         {self.head(Sort::Vmid, "num c-id", "CT")}
                         {self.head(Sort::Node, "c-node", "Node")}
+                        <th class="c-cluster" scope="col">"Cluster"</th>
                         {self.head(Sort::Tags, "c-tags", "Tags")}
                         <th class="c-ip" scope="col">"Address"</th>
                         {self.head(Sort::Cpu, "num c-cpu", "CPU")}
@@ -556,8 +564,10 @@ impl Shown<'_> {
 
     fn view(self) -> impl IntoView + use<> {
         let row = self.row;
-        let uptime = row.usage.filter(|_| row.status == Status::Running);
-        let uptime = uptime.map_or_else(|| "–".to_owned(), |usage| format::duration(self.now - usage.started_at));
+        let uptime = match row.usage.filter(|_| row.status == Status::Running) {
+            Some(usage) => view! { <span class="c-only">"up "</span> {format::duration(self.now - usage.started_at)} }.into_any(),
+            None => nothing(),
+        };
         let tags = row.tags.iter().map(|tag| {
             let only = address(&Query { terms: vec![Term::new(Field::Tag, &tag.name)], ..Query::default() }, 1);
             view! { <Tag text=tag.name.clone() colour=tag.colour.to_string() href=only /> }
@@ -588,7 +598,8 @@ impl Shown<'_> {
                     </span>
                 </td>
                 <td class="num c-id text-ink-2">{row.vmid.to_string()}</td>
-                <td class="c-node text-ink-2" title=row.cluster.to_string()>{row.node.to_string()}</td>
+                <td class="c-node text-ink-2">{row.node.to_string()}</td>
+                <td class="c-cluster text-ink-2">{row.cluster.to_string()}</td>
                 <td class="c-tags"><span class="flex gap-1">{tags.collect_view()}</span></td>
                 <td class="c-ip text-ink-2">{self.address()}</td>
                 <td class="num c-cpu">{self.cpu()}</td>
@@ -603,14 +614,18 @@ impl Shown<'_> {
         }
     }
 
-    /// On a phone the status has no column: the word, or what is more urgent.
+    /// Where the status has no column: the word, or in a row of two lines what is more urgent. A card has a line for that.
     fn brief(&self) -> impl IntoView + use<> {
-        let (class, text) = match (self.under_way(), self.not_done(), self.row.lock) {
-            (None, Some(operation), _) => ("w-error", operation.line.clone()),
-            (None, None, Some(lock)) => ("w-lock", format!("Locked: {}", lock.word())),
-            _ => (self.tone(), self.word().to_owned()),
+        let urgent = match (self.under_way(), self.not_done(), self.row.lock) {
+            (None, Some(operation), _) => Some(("w-error", operation.line.clone())),
+            (None, None, Some(lock)) => Some(("w-lock", format!("Locked: {}", lock.word()))),
+            _ => None,
         };
-        view! { <span class=class data-word>{text}</span> }
+        let class = if urgent.is_some() { "c-only" } else { "" };
+        view! {
+            <span class=format!("{class} {}", self.tone()).trim().to_owned() data-word>{self.word()}</span>
+            {urgent.map(|(class, text)| view! { <span class=format!("r-only {class}")>{text}</span> })}
+        }
     }
 
     /// What there is to say beside the status: by whom something is under way, what failed, a lock, a node that is away.
@@ -652,9 +667,11 @@ impl Shown<'_> {
     fn cpu(&self) -> AnyView {
         let Some(usage) = self.row.usage else { return nothing() };
         let (cpu, memory) = (usage.cpu_percent, usage.memory_percent());
+        let cores = self.row.cores.map(|cores| view! { <span class="u c-only">{format!(" of {cores}")}</span> });
         view! {
             <span class="two">
                 <Percent percent=cpu />
+                {cores}
                 <Meter percent=cpu label="CPU" />
             </span>
             <span class="two m-only">
@@ -694,7 +711,7 @@ impl Shown<'_> {
             let refused = self.refusal(verb);
             view! {
                 <button
-                    class="vb w-only"
+                    class="vb"
                     form="verbs"
                     formaction=verb.action()
                     name="id"

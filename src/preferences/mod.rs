@@ -1,4 +1,4 @@
-//! What a browser remembers about how Berth looks there: for now the theme. It is in a cookie of the browser, not in our database,
+//! What a browser remembers about how Berth looks there: the theme, and how the list is laid out. Each is in a cookie of the browser, not in our database,
 //! so that server and browser render the same from the first byte.
 
 pub mod api;

@@ -65,9 +65,48 @@ impl Theme {
 
     /// The `Set-Cookie` or `document.cookie` line that keeps it for a year.
     pub fn cookie(self) -> String {
-        match self.attribute() {
-            Some(value) => format!("{THEME_COOKIE}={value}; Path=/; Max-Age=31536000; SameSite=Lax"),
-            None => format!("{THEME_COOKIE}=; Path=/; Max-Age=0; SameSite=Lax"),
+        cookie(THEME_COOKIE, self.attribute())
+    }
+}
+
+/// How a list shows its containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// A table. What a wide screen has where nobody has chosen.
+    Rows,
+    /// A card for each. What a phone has where nobody has chosen.
+    Cards,
+}
+
+/// The cookie that holds the layout; none leaves it to the width of the screen.
+pub const LAYOUT_COOKIE: &str = "berth-layout";
+
+impl Layout {
+    /// For `html[data-layout]`, in a form and in the cookie.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Cards => "cards",
         }
     }
+
+    /// What the cookie, or a form, says.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Rows, Self::Cards].into_iter().find(|layout| layout.word() == word)
+    }
+
+    /// Where the form of the switch is sent to.
+    pub const ACTION: &str = "/api/set_layout";
+
+    /// The line that keeps it for a year.
+    pub fn cookie(self) -> String {
+        cookie(LAYOUT_COOKIE, Some(self.word()))
+    }
+}
+
+/// A `Set-Cookie` or `document.cookie` line that keeps a value for a year, or forgets it.
+fn cookie(name: &str, value: Option<&str>) -> String {
+    let age = if value.is_some() { 31_536_000 } else { 0 };
+    format!("{name}={}; Path=/; Max-Age={age}; SameSite=Lax", value.unwrap_or_default())
 }

@@ -1,6 +1,6 @@
-//! The switch between light and dark.
+//! The switches: between light and dark, and between rows and cards.
 
-use super::model::Theme;
+use super::model::{Layout, Theme};
 use crate::ui::icons::Icon;
 use leptos::prelude::*;
 
@@ -23,14 +23,38 @@ pub fn ThemeSwitch(
     }
 }
 
+/// The form of [`LayoutSwitch`], which stands where no other form is around it.
+#[component]
+pub fn LayoutForm() -> impl IntoView {
+    view! { <form id="layout" method="post" action=Layout::ACTION></form> }
+}
+
+/// Rows or cards. Which of them it is now says the width of the screen where nobody has chosen, so the style sheet marks it.
+#[component]
+pub fn LayoutSwitch() -> impl IntoView {
+    let button = |layout: Layout, icon: &'static str, label: &'static str| {
+        view! {
+            <button type="submit" form="layout" name="layout" value=layout.word() aria-label=label title=label>
+                <Icon name=icon />
+            </button>
+        }
+    };
+    view! {
+        <span class="seg layouts" role="group" aria-label="Layout">
+            {button(Layout::Rows, "rows-3", "Rows")}
+            {button(Layout::Cards, "layout-grid", "Cards")}
+        </span>
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preferences::api::SetTheme;
+    use crate::preferences::api::{SetLayout, SetTheme};
     use leptos::server_fn::ServerFn;
 
     #[test]
     fn the_form_is_sent_to_its_own_function() {
-        assert_eq!(Theme::ACTION, SetTheme::PATH);
+        assert_eq!((Theme::ACTION, Layout::ACTION), (SetTheme::PATH, SetLayout::PATH));
     }
 }

@@ -17,7 +17,8 @@ use tower_sessions::Session;
 pub const MOST_BODY: usize = 256 << 10;
 
 /// The server functions that a stranger may call; all others answer 401 before their arguments are read.
-pub const OPEN_FUNCTIONS: &[&str] = &["/api/sign_in", "/api/get_sign_in_form", "/api/enter_second_factor", "/api/set_theme"];
+pub const OPEN_FUNCTIONS: &[&str] =
+    &["/api/sign_in", "/api/get_sign_in_form", "/api/enter_second_factor", "/api/set_theme", "/api/set_layout"];
 
 /// What a form without JavaScript gets back after an error. Nothing else is carried, so no password ever is.
 const KEPT_FIELDS: &[&str] = &["username", "realm"];

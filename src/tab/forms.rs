@@ -6,10 +6,17 @@
 
 use super::{
     browser::{self, Submission, find_all, set},
+    list,
     place::Place,
     selection,
 };
-use crate::{error::AppError, operations::model::Verb, paths, preferences::model::Theme, ui::toasts::Toasts};
+use crate::{
+    error::AppError,
+    operations::model::Verb,
+    paths,
+    preferences::model::{Layout, Theme},
+    ui::toasts::Toasts,
+};
 use leptos::{prelude::*, task::spawn_local};
 use web_sys::{Element, SubmitEvent};
 
@@ -20,6 +27,10 @@ pub fn listen(place: Place, toasts: Toasts) {
         if form.action() == Theme::ACTION {
             event.prevent_default();
             return switch_theme(&form);
+        }
+        if form.action() == Layout::ACTION {
+            event.prevent_default();
+            return switch_layout(&form, place);
         }
         if form.action() == paths::RUN_BATCH {
             event.prevent_default();
@@ -94,6 +105,8 @@ pub fn shows(id: &str, verb: Verb) {
             word.set_text_content(Some(verb.under_way()));
             word.set_class_name("w-pending");
         }
+        // what was more urgent than the word
+        find_all(&row, ".r-only").iter().for_each(Element::remove);
         for glyph in find_all(&row, "[data-glyph]") {
             set(&glyph, "class", Some("g g-pending"));
             find_all(&glyph, "use").iter().for_each(|shape| set(shape, "href", Some("#s-pending")));
@@ -121,4 +134,17 @@ fn switch_theme(form: &Submission) {
     };
     let all = document().body().map(|body| find_all(&body, &format!("form[action='{}']", Theme::ACTION))).unwrap_or_default();
     all.iter().for_each(within);
+}
+
+/// Shows the list in rows or in cards at once, and keeps it in the cookie.
+fn switch_layout(form: &Submission, place: Place) {
+    let Some(layout) = Layout::of_word(&form.value("layout")) else { return };
+    if let Some(html) = document().document_element() {
+        set(&html, "data-layout", Some(layout.word()));
+    }
+    browser::set_cookie(&layout.cookie());
+    list::arrange();
+    if list::wants_more() {
+        place.look_again();
+    }
 }

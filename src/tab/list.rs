@@ -2,7 +2,7 @@
 //! walks it and reaches every row.
 //!
 //! The server says by `data-from` and `data-total` at `#rows` which part of the list a page has; `#above` and `#below` are the room of the
-//! rest. A page without this program has links to its parts instead.
+//! rest. A page without this program has links to its parts instead. Where the rows are cards, several may stand side by side in a line.
 
 use super::{
     browser::{self, around, find, find_all, focus, set},
@@ -61,6 +61,32 @@ struct Part {
     total: usize,
     first: usize,
     last: usize,
+    lines: Lines,
+}
+
+/// How rows stand: side by side in lines, each as far below the one before. All have the same height.
+#[derive(Clone, Copy)]
+struct Lines {
+    columns: usize,
+    /// In pixels.
+    pitch: f64,
+}
+
+impl Lines {
+    fn of(rows: &Element) -> Self {
+        let top = |row: &Element| row.get_bounding_client_rect().top();
+        let all = find_all(rows, "tr");
+        let first = all.first().map(top).unwrap_or_default();
+        let columns = all.iter().position(|row| top(row) > first + 1.0);
+        let next = columns.map(|columns| top(&all[columns]) - first);
+        let height = || all.first().map(|row| row.get_bounding_client_rect().height());
+        Self { columns: columns.unwrap_or(1), pitch: next.or_else(height).filter(|pitch| *pitch > 1.0).unwrap_or(36.0) }
+    }
+
+    /// How many lines so many rows have.
+    fn count(self, rows: usize) -> usize {
+        rows.div_ceil(self.columns)
+    }
 }
 
 impl Part {
@@ -68,16 +94,18 @@ impl Part {
         let rows = find("#rows")?;
         let number = |name: &str| rows.get_attribute(name)?.parse::<usize>().ok();
         let (from, total) = (number("data-from")?, number("data-total")?);
-        let height = height(&rows);
+        let lines = Lines::of(&rows);
         let above = find("#above")?.get_bounding_client_rect().top();
-        let index = |y: f64| ((y - above) / height).max(0.0) as usize;
+        let line = |y: f64| ((y - above) / lines.pitch).max(0.0) as usize;
         let bottom = window().inner_height().ok()?.as_f64()?;
-        Some(Self { from, count: find_all(&rows, "tr").len(), total, first: index(0.0).min(total), last: (index(bottom) + 1).min(total) })
+        let (first, last) = (line(0.0) * lines.columns, (line(bottom) + 1) * lines.columns);
+        Some(Self { from, count: find_all(&rows, "tr").len(), total, first: first.min(total), last: last.min(total), lines })
     }
 
     fn wants_more(&self) -> bool {
         let to = self.from + self.count;
-        self.first.saturating_sub(NEAR) < self.from && self.from > 0 || (self.last + NEAR).min(self.total) > to
+        let is_askew = !self.from.is_multiple_of(self.lines.columns);
+        self.first.saturating_sub(NEAR) < self.from && self.from > 0 || (self.last + NEAR).min(self.total) > to || is_askew
     }
 
     /// What to ask for: where none of the screen is there, the screen at first, so that no task takes long, and the rest after it.
@@ -86,15 +114,10 @@ impl Part {
             return (self.first, self.last - self.first);
         }
         let from = self.first.saturating_sub(MARGIN);
+        let from = from - from % self.lines.columns;
         let to = (self.last + MARGIN).max(from + LEAST);
         (from, to - from)
     }
-}
-
-/// The height of a row. All have the same.
-fn height(rows: &Element) -> f64 {
-    let first = rows.first_element_child().map(|row| row.get_bounding_client_rect().height());
-    first.filter(|height| *height > 1.0).unwrap_or(36.0)
 }
 
 /// The address of the list with the part of it that is on screen; any other address as it is.
@@ -110,14 +133,12 @@ pub fn with_window(address: &str, is_another: bool) -> String {
 
 /// Gives the rows that are not there their room.
 pub fn arrange() {
-    let Some(rows) = find("#rows") else { return };
     let Some(part) = Part::on_screen() else { return };
-    let height = height(&rows);
     let below = part.total.saturating_sub(part.from + part.count);
-    for (selector, count) in [("#above td", part.from), ("#below td", below)] {
+    for (selector, rows) in [("#above td", part.from), ("#below td", below)] {
         if let Some(room) = find(selector).and_then(|room| room.dyn_into::<HtmlElement>().ok()) {
             // fails only for a property that is none
-            let _ = room.style().set_property("height", &format!("{}px", count as f64 * height));
+            let _ = room.style().set_property("height", &format!("{}px", part.lines.count(rows) as f64 * part.lines.pitch));
         }
     }
 }
@@ -162,8 +183,12 @@ fn pressed(event: KeyboardEvent, toasts: Toasts) {
     }
     let is_done = match event.key().as_str() {
         "/" => find("[data-search]").map(|search| focus(&search)).is_some(),
-        "ArrowDown" | "j" => step(1),
-        "ArrowUp" | "k" => step(-1),
+        "ArrowDown" => line(1),
+        "ArrowUp" => line(-1),
+        "ArrowRight" if side_by_side() => step(1),
+        "ArrowLeft" if side_by_side() => step(-1),
+        "j" => step(1),
+        "k" => step(-1),
         "x" => row_with_focus().is_some_and(|row| selection::toggle(&row, toasts)),
         "Escape" => selection::clear(toasts),
         "." => row_with_focus().and_then(|row| find_all(&row, "[data-menu]").pop()).map(menu::open).is_some(),
@@ -176,6 +201,17 @@ fn pressed(event: KeyboardEvent, toasts: Toasts) {
 
 fn row_with_focus() -> Option<Element> {
     document().active_element()?.closest("#rows > tr").ok().flatten()
+}
+
+fn side_by_side() -> bool {
+    find("#rows").is_some_and(|rows| Lines::of(&rows).columns > 1)
+}
+
+/// To the next line, or the one before.
+fn line(by: isize) -> bool {
+    let columns = find("#rows").map_or(1, |rows| Lines::of(&rows).columns);
+    // the first step goes to the first row
+    step(if row_with_focus().is_some() { by * columns.cast_signed() } else { by })
 }
 
 /// To the next row, or the one before: the focus is on its name, so that Enter opens it.
