@@ -67,6 +67,19 @@ test('the log of a verb is followed while it runs, and a task can be stopped @bo
   await expect(page.locator('#page, main').first()).toContainText(/broken off|broke the task off|Cancelled|failed/i, { timeout: 20_000 })
 })
 
+test('the long lines of a log are wrapped, or not @both', async ({ page, berth }) => {
+  await berth.signIn(page)
+  await choose(page, 'web', 'Start')
+  await expect(row(page, 'web')).toContainText('Running')
+  await page.goto(berth.url)
+  await row(page, 'web').getByRole('link', { name: 'web', exact: true }).click()
+  await page.getByRole('link', { name: 'Started', exact: true }).first().click()
+  const space = () => page.locator('.log pre').evaluate((log) => getComputedStyle(log).whiteSpace)
+  expect(await space()).toBe('pre-wrap')
+  await page.getByTitle('Wrap long lines').click()
+  await expect.poll(space).toBe('pre')
+})
+
 test('a history is filtered by who, what and how it ended @both', async ({ page, berth }) => {
   berth.expectStatus(502)
   await berth.signIn(page)

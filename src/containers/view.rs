@@ -366,7 +366,7 @@ impl List<'_> {
                 {descending}
                 <span class="text-ink-3" role="status">{fit}</span>
                 {reset}
-                <label class="vb selecting" title="Select containers">
+                <label class="vb toggle selecting" title="Select containers">
                     <input type="checkbox" class="sr-only" id="selecting" aria-label="Select containers" data-own />
                     <Icon name="list-checks" />
                 </label>

@@ -134,6 +134,10 @@ pub fn TaskPanel(
         view! {
             <span class="ml-auto flex gap-1">
                 {is_running.then(|| view! { <span class="live mr-1"><Glyph name="pending" /><span class="max-[860px]:sr-only">"Following"</span></span> })}
+                <label class="vb toggle" title="Wrap long lines">
+                    <input type="checkbox" class="sr-only" checked aria-label="Wrap long lines" data-own />
+                    <Icon name="wrap-text" class="i-sm" />
+                </label>
                 <button type="button" class="btn btn-ghost btn-square btn-sm js-only" data-copy=id.clone() aria-label="Copy log" title="Copy log">
                     <Icon name="copy" class="i-sm" />
                 </button>
