@@ -97,6 +97,18 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await berth.signIn(page)
     await page.goto(`${berth.url}/?q=status:running&sort=cpu&desc`)
   },
+  'containers-cards': async (page, berth) => {
+    berth.expectStatus(502)
+    await berth.signIn(page)
+    await page.getByRole('button', { name: 'Cards', exact: true }).click()
+    await choose(page, 'refuses-to-start', 'Start')
+    await expect(row(page, 'refuses-to-start')).toContainText('failed')
+    await page.evaluate(() => scrollTo(0, 0))
+  },
+  'containers-rows': async (page, berth) => {
+    await berth.signIn(page)
+    await page.getByRole('button', { name: 'Rows', exact: true }).click()
+  },
   'containers-none-fits': async (page, berth) => {
     await berth.signIn(page)
     await page.goto(`${berth.url}/?q=tag:prod+nowhere`)

@@ -736,7 +736,8 @@ impl Shown<'_> {
 }
 
 fn sparkline(history: &[u8]) -> AnyView {
-    if history.len() < 2 {
+    // in less than a minute it is a dot
+    if history.len() < 6 {
         return nothing();
     }
     view! { <Sparkline values=history.to_vec() label="CPU in the last hour" /> }.into_any()
