@@ -268,6 +268,15 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await page.getByRole('button', { name: /^Start \d/ }).click()
     await expect(page.locator('#items')).toContainText('Start failed', { timeout: 20_000 })
   },
+  'containers-batch-under-way': async (page, berth) => {
+    await berth.signIn(page)
+    await page.goto(`${berth.url}/bulk?verb=start&all&q=never`)
+    await berth.ready(page)
+    await page.getByRole('button', { name: /^Start \d/ }).click()
+    await expect(page.locator('#items')).toContainText('Starting')
+    await page.goto(berth.url)
+    await expect(page.getByRole('link', { name: /Start 1 container.*Follow/ })).toBeVisible()
+  },
   'bulk-ended': async (page, berth) => {
     await berth.signIn(page)
     for (const name of ['refuses-to-start', 'web']) await page.getByRole('checkbox', { name: `Select ${name}`, exact: true }).check()

@@ -6,7 +6,7 @@
 
 use super::{
     model::{BatchId, BatchView, Chosen, Cut, confirmation},
-    store::{self, NewBatchRow, NewItemRow},
+    store::{self, NewBatchRow, NewItemRow, OpenBatchRow},
 };
 use crate::{
     auth,
@@ -220,6 +220,12 @@ impl Batch {
             Err(error) => store::refuse(db, &self.id, position, &error).await.map_err(|e| Error::Db("keep a refusal", e)),
         }
     }
+}
+
+/// The batches that this user has under way, the newest first.
+pub async fn list_open(context: &Context) -> Result<Vec<OpenBatchRow>, Error> {
+    let open = store::list_open_batches(context.state.db(), &context.cluster.name, &context.user).await;
+    open.map_err(|e| Error::Db("list batches", e))
 }
 
 /// A batch, for who has asked for it; of its containers those that they may audit now (DESIGN §8.1).

@@ -123,6 +123,19 @@ impl BatchRow {
     }
 }
 
+/// A batch that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct OpenBatchRow {
+    /// Which.
+    pub id: BatchId,
+    /// What is done to each.
+    pub verb: Verb,
+    /// How many containers it has.
+    pub containers: i64,
+    /// How many of them are not taken up yet.
+    pub waiting: i64,
+}
+
 /// A container of a batch, with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct ItemRow {
@@ -269,6 +282,16 @@ pub async fn get_batch(db: &Db, id: &BatchId) -> sqlx::Result<Option<BatchRow>> 
     let sql = "SELECT id, cluster, actor, verb, until_at, created_at, ended_at, cause, (SELECT now_ms FROM clock) AS now
                FROM batches WHERE id = $1";
     both!(db, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)
+}
+
+/// The batches that a user has under way in a cluster, the newest first, with how many containers each has, and how many of them wait.
+/// Called by the list of containers.
+pub async fn list_open_batches(db: &Db, cluster: &ClusterName, actor: &UserId) -> sqlx::Result<Vec<OpenBatchRow>> {
+    let sql = "SELECT b.id, b.verb, (SELECT COUNT(*) FROM batch_items i WHERE i.batch_id = b.id) AS containers,
+                   (SELECT COUNT(*) FROM batch_items i WHERE i.batch_id = b.id AND i.state = 'waiting') AS waiting
+               FROM batches b WHERE b.cluster = $1 AND b.actor = $2 AND b.ended_at IS NULL AND b.until_at >= (SELECT now_ms FROM clock)
+               ORDER BY b.id DESC";
+    both!(db, |pool| sqlx::query_as(sql).bind(cluster).bind(actor).fetch_all(pool).await)
 }
 
 /// The containers of a batch in their order, each with its operation.

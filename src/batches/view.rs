@@ -4,6 +4,7 @@ use super::{
     model::{BatchId, BatchItem, BatchView, Chosen, Cut, ItemState, MOST, MOST_BY_ID, confirmation},
     plan::{Plan, Unreadable, Which, Wish, plan},
     service::{self, PER_NODE},
+    store::OpenBatchRow,
 };
 use crate::{
     containers::model::{ContainerRow, Status},
@@ -31,6 +32,27 @@ const PER_PAGE: usize = 100;
 /// `12 containers`
 fn containers(count: usize) -> String {
     format!("{} container{}", format::count(count), if count == 1 { "" } else { "s" })
+}
+
+/// A batch that is under way, in a line that leads to it: for who has gone back to the list meanwhile.
+#[component]
+pub fn OpenBatch(
+    /// The batch.
+    batch: OpenBatchRow,
+) -> impl IntoView {
+    let count = |number: i64| usize::try_from(number).unwrap_or_default();
+    let waiting = (batch.waiting > 0)
+        .then(|| view! { <span class="text-ink-3">{format!(" · {} waiting", format::count(count(batch.waiting)))}</span> });
+    view! {
+        <a class="banner" id=format!("batch-{}", batch.id) href=paths::batch(&batch.id)>
+            <Glyph name="pending" />
+            <span class="min-w-0">
+                {format!("{} {}", batch.verb.label(), containers(count(batch.containers)))}
+                {waiting}
+            </span>
+            <span class="ml-auto text-link whitespace-nowrap">"Follow"</span>
+        </a>
+    }
 }
 
 /// `/bulk?verb=…`: what happens to how many, which are left out, and why. `refused` is what a form without JavaScript has to say.

@@ -8,6 +8,7 @@ use super::{
     service,
 };
 use crate::{
+    batches::{self, view::OpenBatch},
     error::AppError,
     events::view::title_of,
     operations::model::{ContainerId, OperationLine, Verb},
@@ -49,6 +50,8 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
     let window = service::window(context, &query, from, count).await?;
     let asked_for = value("op").and_then(|id| window.operations.iter().find(|operation| operation.id.as_str() == id).cloned());
     let is_under_way = window.operations.iter().any(|operation| operation.under_way.is_some());
+    // nobody has one under way where nothing is
+    let batches = if is_under_way { batches::service::list_open(context).await? } else { Vec::new() };
     let ended = window.operations.iter().filter(|operation| operation.under_way.is_none());
     let ended =
         ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone(), is_bad: operation.is_bad }).collect();
@@ -60,6 +63,7 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
             <PageHead title="Containers">{freshness}</PageHead>
             {refused.map(|error| view! { <div class="px-page pb-3 max-[860px]:pt-3" id="refused"><ErrorNote error /></div> })}
             {asked_for.map(outcome)}
+            {batches.into_iter().map(|batch| view! { <OpenBatch batch /> }).collect_view()}
             {trouble}
             {content}
         }

@@ -156,6 +156,20 @@ async fn each_container_has_its_operation_and_its_event_and_one_that_fails_stops
 }
 
 #[tokio::test]
+async fn who_goes_back_to_the_list_finds_there_what_they_have_under_way() {
+    let app = stepped().await;
+    let (alice, root) = (app.sign_in("alice@pve").await, app.sign_in("root@pam").await);
+    let id: BatchId = run(&alice, Verb::Stop, &ids(&alice, &[101, 102, 104, 105, 107]).await, None).await.json();
+    app.cluster.wait_for_running_tasks(4).await;
+    let link = format!("href=\"{}\"", berth::paths::batch(&id));
+    let list = alice.open("/").await.text;
+    assert!([link.as_str(), "Stop 5 containers", "1 waiting"].iter().all(|part| list.contains(part)), "{list}");
+    assert!(!root.open("/").await.text.contains(&link));
+    with_tasks_ending(&app.cluster, end_of(&alice, &id)).await;
+    assert!(!alice.open("/").await.text.contains(&link));
+}
+
+#[tokio::test]
 async fn a_node_has_no_more_than_four_at_a_time_and_two_batches_share_them() {
     let app = stepped().await;
     let alice = app.sign_in("alice@pve").await;
