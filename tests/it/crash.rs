@@ -5,7 +5,10 @@
 
 mod batches;
 
-use crate::harness::{Running, Setup, TestApp, change_macs, sign_in_as};
+use crate::{
+    harness::{Running, Setup, TestApp, change_macs, sign_in_as},
+    lifecycle::with_tasks_ending,
+};
 use berth::{
     error::AppError,
     operations::{
@@ -13,7 +16,10 @@ use berth::{
         probe::{Point, Probe, Side, StepKind},
     },
     proxmox::client::{Address, Limits},
-    server::config::{ClusterConfig, Config, Lifecycle},
+    server::{
+        config::{ClusterConfig, Config, Lifecycle},
+        db::Db,
+    },
     simulator::{Fault, FaultAction, File, Request, Status as Really},
 };
 use futures::{StreamExt, stream};
@@ -21,7 +27,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -753,4 +759,50 @@ async fn killed_at_any_point_nothing_is_lost_and_nothing_is_done_twice() {
     }
     println!("crash matrix: {count} points, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn change(db: &Db, sql: &'static str) {
+    match db {
+        Db::Sqlite(pool, _) => sqlx::query(sql).execute(pool).await.map(|_| ()),
+        Db::Postgres(pool) => sqlx::query(sql).execute(pool).await.map(|_| ()),
+    }
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_its_holder_did_after_it_was_found_open_is_not_done_again_by_who_takes_it_over() {
+    let mut app = TestApp::with(Setup { marked: false, ..Setup::stepped() }).await;
+    let cookies = app.sign_in("alice@pve").await.cookies();
+    let first = app.take();
+    let alice = app.browser_at(&first.url, &cookies);
+    let stop = async {
+        app.cluster.wait_for_running_tasks(1).await;
+        first.stop().await;
+    };
+    let (answer, ()) = tokio::join!(alice.act(Verb::Stop, 101), stop);
+    // whoever takes it over finds it before its first call
+    let db = Db::open(&app.config).await.unwrap();
+    change(&db, "UPDATE operations SET stage = 'begun', call = NULL, intent_at = NULL, upid = NULL, upids = '[]'").await;
+    db.close().await;
+    drop(db);
+    let (say, mut said) = mpsc::unbounded_channel();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let probe = Probe::new(move |passed| {
+        if (passed.step, passed.side) == (StepKind::TakeOver, Side::Before) {
+            say.send(()).unwrap();
+            // until nobody holds it up any more
+            let held_up = || wait.lock().unwrap().recv();
+            assert!(tokio::task::block_in_place(held_up).is_err());
+        }
+    });
+    let second = Running::start(app.config.clone(), probe).await;
+    said.recv().await.unwrap();
+    // and in this moment the first one intends the call, makes it, and gives the lease up
+    change(&second.db, "UPDATE operations SET stage = 'intended', call = 'stop', intent_at = 1").await;
+    drop(go_on);
+    let alice = app.browser_at(&second.url, &cookies);
+    let ended = with_tasks_ending(&app.cluster, alice.end_of(&answer.goes_on())).await;
+    assert_eq!((ended.state, app.writes()), (OperationState::Succeeded, vec!["POST /nodes/pve1/lxc/101/status/stop".to_owned()]));
+    second.stop().await;
 }

@@ -106,13 +106,18 @@ async fn each_has_one_end(app: &TestApp, items: &[BatchItem]) -> Result<(), Stri
             return wrong(what, format!("{left:?}"));
         }
     }
-    let (mut operations, mut events, mut writes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut writes = app.writes();
+    writes.sort();
+    if writes.windows(2).any(|two| two[0] == two[1]) {
+        return wrong("a call was repeated", format!("{writes:?}"));
+    }
+    let (mut operations, mut events, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     let mut statuses = HashMap::new();
     for item in items {
-        let (number, node) = (item.vmid.get(), &item.node);
+        let number = item.vmid.get();
         let id = item.operation.as_ref().map_or("-", OperationId::as_str);
-        // its operation, its event, and whether its call was made
-        let (operation, event, is_called) = match (item.state, item.operation_state, &item.error) {
+        // its operation, its event, and whether it has a task; a call that was cut off in the middle has none
+        let (operation, event, has_task) = match (item.state, item.operation_state, &item.error) {
             (ItemState::Done, Some(OperationState::Succeeded), None) => (Some("succeeded"), Some("stopped"), true),
             (ItemState::Failed, Some(OperationState::Failed), Some(_)) if number == FAILS => (Some("failed"), Some("failed"), true),
             (ItemState::Failed, Some(OperationState::Interrupted), Some(AppError::Interrupted { .. })) => {
@@ -120,11 +125,11 @@ async fn each_has_one_end(app: &TestApp, items: &[BatchItem]) -> Result<(), Stri
             }
             (ItemState::Refused, None, Some(AppError::NotRunning { .. })) if number == STANDS => (None, Some("refused"), false),
             (ItemState::NotBegun, None, None) => (None, None, false),
-            _ => return wrong("what became of it", format!("{item:?} {:?} {:?}", app.writes(), app.cluster.tasks())),
+            _ => return wrong("what became of it", format!("{item:?}")),
         };
         operations.extend(operation.map(|state| format!("{number} {state} {id}")));
         events.extend(event.map(|kind| format!("{number} {kind} {id}")));
-        writes.extend(is_called.then(|| format!("POST /nodes/{node}/lxc/{number}/status/stop")));
+        tasks.extend(has_task.then(|| number.to_string()));
         let stands = item.state == ItemState::Done || number == STANDS;
         statuses.insert(number, if stands { "stopped" } else { "running" });
     }
@@ -136,7 +141,7 @@ async fn each_has_one_end(app: &TestApp, items: &[BatchItem]) -> Result<(), Stri
     let found = [
         ("operations", operations, app.column("SELECT vmid || ' ' || state || ' ' || id FROM operations").await),
         ("events", events, own(app.column("SELECT vmid || ' ' || kind || ' ' || COALESCE(operation_id, '-') FROM container_events").await)),
-        ("calls", writes, app.writes()),
+        ("tasks", tasks, app.cluster.tasks().iter().filter_map(|upid| Some(upid.split(':').nth(6)?.to_owned())).collect()),
     ];
     for (what, mut expected, mut found) in found {
         expected.sort();
