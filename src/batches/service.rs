@@ -217,8 +217,16 @@ impl Batch {
             self.cut(Cut::Stopped);
             return Ok(());
         }
-        let done = operations::service::run_among_many(self.context.clone(), self.verb, item.container_id, operation).await;
-        match done.map_err(AppError::from) {
+        let (context, batch) = (self.context.clone(), self.id.clone());
+        let done = match operations::service::run_among_many(context, self.verb, item.container_id, operation, batch).await {
+            // the same, found out when it was about to begin
+            Err(Error::LeaseLost) => {
+                self.cut(Cut::Stopped);
+                return Ok(());
+            }
+            done => done.map_err(AppError::from),
+        };
+        match done {
             Ok(_) => Ok(()),
             Err(AppError::SignedOut) => {
                 self.cut(Cut::SignedOut);
@@ -227,7 +235,7 @@ impl Batch {
             }
             // of what was begun the operation tells the end
             Err(error) => {
-                let refuse = store::refuse(db, &self.id, position, &error);
+                let refuse = store::refuse(db, &self.id, holder, position, &error);
                 self.probe().around(StepKind::RefuseItem, None, refuse).await.map_err(|e| Error::Db("keep a refusal", e))
             }
         }
