@@ -2,7 +2,7 @@
 //!
 //! A batch is in the database before its first container has its turn. A container is taken up by one statement that names the operation
 //! to come, and only who did that begins it: so nothing is done twice, and after a kill the operation itself says what became of it. The
-//! process renews the batch as it works; where that has stopped for [`LENGTH`], what was not taken up is not begun and never will be.
+//! process renews the batch as it works; where that has stopped for 30 s, what was not taken up is not begun and never will be.
 
 use super::{
     model::{BatchId, BatchView, Chosen, Cut, confirmation},
@@ -15,7 +15,7 @@ use crate::{
     operations::{
         self,
         model::{ContainerId, OperationId, Verb},
-        probe::StepKind,
+        probe::{Probe, StepKind},
         service::Operations,
     },
     proxmox::ids::{ClusterName, NodeName},
@@ -37,8 +37,6 @@ use tracing::Instrument;
 pub const PER_NODE: usize = 4;
 /// How many containers of a batch are worked on at a time.
 pub const PER_BATCH: usize = 16;
-/// For how long a batch is its process's without being renewed.
-pub const LENGTH: Duration = Duration::from_secs(30);
 
 /// The batches of this process. Cheap to clone.
 #[derive(Clone, Default)]
@@ -71,6 +69,11 @@ impl Batches {
     }
 }
 
+/// For how long a batch is its process's without being renewed: half as long as an operation, because no call to Proxmox depends on it.
+fn length(operations: &Operations) -> Duration {
+    operations.lifecycle().lease / 2
+}
+
 /// Begins a verb for many containers. Those that are not in the user's list are left out: nothing is said about them.
 pub async fn run(context: Context, verb: Verb, chosen: Chosen, confirm: Option<String>) -> Result<BatchId, Error> {
     let typed = confirm.as_deref().map(str::trim).unwrap_or_default();
@@ -88,7 +91,7 @@ pub async fn run(context: Context, verb: Verb, chosen: Chosen, confirm: Option<S
         source: context.source.map(|address| address.to_string()),
         verb,
         holder: operations.holder().clone(),
-        length: LENGTH,
+        length: length(operations),
         items,
     };
     let span = tracing::info_span!("batch", %id, user = %context.user, %verb, containers = row.items.len());
@@ -96,7 +99,8 @@ pub async fn run(context: Context, verb: Verb, chosen: Chosen, confirm: Option<S
     let batch = Batch { stopping: operations.stopping(), over: watch::Sender::new(None), context, id: id.clone(), verb };
     // whoever asked may go away in the middle; what was written down is worked off all the same
     let work = async move {
-        store::create_batch(batch.context.state.db(), &row).await.map_err(|e| Error::Db("begin a batch", e))?;
+        let create = store::create_batch(batch.context.state.db(), &row);
+        batch.probe().around(StepKind::CreateBatch, None, create).await.map_err(|e| Error::Db("begin a batch", e))?;
         let mut tasks = batches.tasks();
         // those that have ended are let go of
         while tasks.try_join_next().is_some() {}
@@ -149,7 +153,8 @@ impl Batch {
         }
         let cause = *self.over.borrow();
         let holder = self.context.state.slice::<Operations>().holder();
-        match store::end(self.context.state.db(), &self.id, holder, cause).await {
+        let end = store::end(self.context.state.db(), &self.id, holder, cause);
+        match self.probe().around(StepKind::EndBatch, None, end).await {
             Ok(_) => tracing::info!(?cause, "the batch has ended"),
             Err(error) => tracing::warn!("the batch ends when nobody renews it: {error}"),
         }
@@ -157,12 +162,14 @@ impl Batch {
 
     /// Renews the batch for as long as there is something to be begun.
     async fn keep(&self) {
-        let holder = self.context.state.slice::<Operations>().holder();
-        let mut beat = tokio::time::interval(LENGTH / 3);
+        let operations = self.context.state.slice::<Operations>();
+        let length = length(operations);
+        let mut beat = tokio::time::interval(length / 3);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             beat.tick().await;
-            match store::renew(self.context.state.db(), &self.id, holder, LENGTH).await {
+            let renew = store::renew(self.context.state.db(), &self.id, operations.holder(), length);
+            match self.probe().around(StepKind::RenewBatch, None, renew).await {
                 Ok(true) => {}
                 // it has been said to everybody that the rest is not begun; what has begun goes on
                 Ok(false) => self.cut(Cut::Stopped),
@@ -203,22 +210,39 @@ impl Batch {
         let db = self.context.state.db();
         let holder = self.context.state.slice::<Operations>().holder();
         let operation = OperationId::fresh();
-        let taken = store::take(db, &self.id, holder, position, &operation).await.map_err(|e| Error::Db("take a container up", e))?;
+        let take = store::take(db, &self.id, holder, position, &operation);
+        let taken = self.probe().around(StepKind::TakeItem, None, take).await.map_err(|e| Error::Db("take a container up", e))?;
         if !taken {
             // nobody else knows of it: the batch was not renewed in time, and is over
             self.cut(Cut::Stopped);
             return Ok(());
         }
-        let done = operations::service::run_among_many(self.context.clone(), self.verb, item.container_id, operation).await;
-        match done.map_err(AppError::from) {
+        let (context, batch) = (self.context.clone(), self.id.clone());
+        let done = match operations::service::run_among_many(context, self.verb, item.container_id, operation, batch).await {
+            // the same, found out when it was about to begin
+            Err(Error::LeaseLost) => {
+                self.cut(Cut::Stopped);
+                return Ok(());
+            }
+            done => done.map_err(AppError::from),
+        };
+        match done {
             Ok(_) => Ok(()),
             Err(AppError::SignedOut) => {
                 self.cut(Cut::SignedOut);
-                store::put_back(db, &self.id, position).await.map_err(|e| Error::Db("put a container back", e))
+                let put_back = store::put_back(db, &self.id, position);
+                self.probe().around(StepKind::PutItemBack, None, put_back).await.map_err(|e| Error::Db("put a container back", e))
             }
             // of what was begun the operation tells the end
-            Err(error) => store::refuse(db, &self.id, position, &error).await.map_err(|e| Error::Db("keep a refusal", e)),
+            Err(error) => {
+                let refuse = store::refuse(db, &self.id, holder, position, &error);
+                self.probe().around(StepKind::RefuseItem, None, refuse).await.map_err(|e| Error::Db("keep a refusal", e))
+            }
         }
+    }
+
+    fn probe(&self) -> &Probe {
+        operations::service::probe(&self.context)
     }
 }
 

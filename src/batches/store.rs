@@ -6,7 +6,7 @@ use crate::{
     operations::model::{ContainerId, Manner, OperationId, OperationState, Verb, result_code},
     proxmox::ids::{ClusterName, NodeName, UserId, Vmid},
     server::{
-        db::{Db, JsonText, both, millis, text_columns, within},
+        db::{Db, JsonText, Tx, both, millis, text_columns, within},
         ids::new_id,
         lease::Holder,
     },
@@ -240,6 +240,13 @@ pub async fn renew(db: &Db, id: &BatchId, holder: &Holder, length: Duration) -> 
     both!(db, |pool| sqlx::query(sql).bind(id).bind(holder).bind(millis(length)).execute(pool).await.map(|done| done.rows_affected() == 1))
 }
 
+/// Whether a batch is the holder's still, in the transaction that begins an operation of it. Where it is not, everybody may have been told
+/// that there is none.
+pub async fn is_held(tx: &mut Tx, id: &BatchId, holder: &Holder) -> sqlx::Result<bool> {
+    let sql = concat!("SELECT ", while_held!());
+    within!(tx, |connection| sqlx::query_scalar(sql).bind(id).bind(holder).fetch_one(connection).await)
+}
+
 /// Takes a container up, under the name of the operation that is to follow. False where it is taken, or the batch is not the holder's
 /// any more.
 pub async fn take(db: &Db, id: &BatchId, holder: &Holder, position: u32, operation: &OperationId) -> sqlx::Result<bool> {
@@ -264,16 +271,23 @@ pub async fn put_back(db: &Db, id: &BatchId, position: u32) -> sqlx::Result<()> 
     both!(db, |pool| sqlx::query(sql).bind(id).bind(i64::from(position)).execute(pool).await.map(|_| ()))
 }
 
-/// Writes down why there is no operation for a container. Where there is one, it says itself how it ended, and nothing is written.
-pub async fn refuse(db: &Db, id: &BatchId, position: u32, error: &AppError) -> sqlx::Result<()> {
-    let sql = "UPDATE batch_items SET state = 'refused', error = $3 WHERE batch_id = $1 AND position = $2 AND state = 'taken'
-               AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.id = batch_items.operation_id)";
-    both!(db, |pool| sqlx::query(sql).bind(id).bind(i64::from(position)).bind(JsonText(error)).execute(pool).await.map(|_| ()))
+/// Writes down why there is no operation for a container. Where there is one, it says itself how it ended, and nothing is written; nor is
+/// it where the batch is not the holder's any more, and the container is one that is not begun.
+pub async fn refuse(db: &Db, id: &BatchId, holder: &Holder, position: u32, error: &AppError) -> sqlx::Result<()> {
+    let sql = concat!(
+        "UPDATE batch_items SET state = 'refused', error = $4 WHERE batch_id = $1 AND position = $3 AND state = 'taken'
+             AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.id = batch_items.operation_id) AND ",
+        while_held!()
+    );
+    both!(db, |pool| sqlx::query(sql).bind(id).bind(holder).bind(i64::from(position)).bind(JsonText(error)).execute(pool).await.map(|_| ()))
 }
 
-/// Ends a batch, early where there is a cause. False where it is not the holder's any more.
+/// Ends a batch, early where there is a cause; where it was not renewed in time, everybody was told already what that is. False where it is
+/// not the holder's any more.
 pub async fn end(db: &Db, id: &BatchId, holder: &Holder, cause: Option<Cut>) -> sqlx::Result<bool> {
-    let sql = "UPDATE batches SET ended_at = (SELECT now_ms FROM clock), cause = $3 WHERE id = $1 AND holder = $2 AND ended_at IS NULL";
+    let sql = "UPDATE batches SET ended_at = (SELECT now_ms FROM clock),
+                   cause = CASE WHEN until_at < (SELECT now_ms FROM clock) THEN 'stopped' ELSE $3 END
+               WHERE id = $1 AND holder = $2 AND ended_at IS NULL";
     both!(db, |pool| sqlx::query(sql).bind(id).bind(holder).bind(cause).execute(pool).await.map(|done| done.rows_affected() == 1))
 }
 

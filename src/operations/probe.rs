@@ -1,4 +1,5 @@
-//! The points between which an operation can be interrupted: before and after each write to our database and each call to Proxmox.
+//! The points between which an operation or a batch can be interrupted: before and after each write to our database and each call to
+//! Proxmox.
 //!
 //! In production nobody listens. A test does, to end the process at one of them.
 
@@ -67,6 +68,18 @@ pub enum StepKind {
     GiveUp,
     /// Proxmox: the task of an operation whose end nobody could see.
     Ask,
+    /// Database: a batch with all its containers.
+    CreateBatch,
+    /// Database: a batch stays its process's.
+    RenewBatch,
+    /// Database: a container of a batch has its turn.
+    TakeItem,
+    /// Database: a container of a batch is put back, because nobody is signed in any more.
+    PutItemBack,
+    /// Database: why there is no operation for a container of a batch.
+    RefuseItem,
+    /// Database: the end of a batch.
+    EndBatch,
 }
 
 /// On which side of it.

@@ -4,7 +4,7 @@
 //! at the begin; else it is closed as interrupted. Whose ticket is dead is closed as unknown, until somebody looks who may.
 
 use super::{
-    model::{Call, OperationState, Stage},
+    model::{Call, OperationId, OperationState, Stage},
     probe::StepKind,
     rules,
     runner::{Position, Runner, is_of_ha},
@@ -58,11 +58,11 @@ async fn take_up(state: &AppState, service: &Operations) -> Result<(), Error> {
         let leased = Instant::now();
         // what this process itself has dropped, by an error or a panic, it still has
         let taken = is_own || take_over(state, service, &cluster, &seen).await?;
-        if taken && !service.ids().contains(id) {
-            let id = id.clone();
-            if let Err(error) = resume(state, service, cluster, seen.operation, leased).await {
-                tracing::error!(%id, "an operation cannot be taken up: {}", telemetry::chain(&error));
-            }
+        if taken
+            && !service.ids().contains(id)
+            && let Err(error) = resume(state, service, cluster, id, leased).await
+        {
+            tracing::error!(%id, "an operation cannot be taken up: {}", telemetry::chain(&error));
         }
     }
     Ok(())
@@ -87,7 +87,10 @@ async fn take_over(state: &AppState, service: &Operations, cluster: &Cluster, se
     Ok(taken)
 }
 
-async fn resume(state: &AppState, service: &Operations, cluster: Arc<Cluster>, row: OperationRow, leased: Instant) -> Result<(), Error> {
+async fn resume(state: &AppState, service: &Operations, cluster: Arc<Cluster>, id: &OperationId, leased: Instant) -> Result<(), Error> {
+    // Whoever had the lease may have made a call after the list was read, and have given it up only then. From now on only we write.
+    let row = store::get_operation(state.db(), id).await.map_err(|e| Error::Db("read an operation", e))?;
+    let Some(row) = row.filter(|row| row.state == OperationState::Open) else { return Ok(()) };
     let sealed = store::get_ticket(state.db(), &row.id).await.map_err(|e| Error::Db("read an operation's ticket", e))?;
     let ticket = match sealed.map(|sealed| state.sealer().open(row.id.as_str(), &sealed)).transpose() {
         Ok(opened) => opened.and_then(|text| read(row.actor.clone(), &text)),

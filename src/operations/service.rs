@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     auth,
+    batches::model::BatchId,
     containers::{
         identity::{self, Fingerprint, Verdict},
         inventory::Inventory,
@@ -207,8 +208,8 @@ struct Choice {
     graceful_only: bool,
     /// The container's name, typed.
     confirm: Option<String>,
-    /// One of many, which were confirmed together by their number: what its operation is to be called.
-    among_many: Option<OperationId>,
+    /// One of many, which were confirmed together by their number: what its operation is to be called, and in which batch.
+    among_many: Option<(OperationId, BatchId)>,
 }
 
 /// Begins a verb, and answers at its end, or after a while in which it goes on.
@@ -236,9 +237,18 @@ async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice) ->
 
 /// One of many containers for which the same was asked: under the name that its operation is to have, and to its end, or until the process
 /// is told to stop. Nobody has typed its name; where that is wanted to tell which container it is, it is refused.
-pub async fn run_among_many(context: Context, verb: Verb, id: ContainerId, operation: OperationId) -> Result<Outcome, Error> {
+///
+/// # Errors
+/// [`Error::LeaseLost`] where the batch is somebody else's by now, or over: nothing was begun.
+pub async fn run_among_many(
+    context: Context,
+    verb: Verb,
+    id: ContainerId,
+    operation: OperationId,
+    batch: BatchId,
+) -> Result<Outcome, Error> {
     let mut stopping = context.state.slice::<Operations>().stopping();
-    let choice = Choice { among_many: Some(operation), ..Choice::default() };
+    let choice = Choice { among_many: Some((operation, batch)), ..Choice::default() };
     let (operation, end) = Attempt { context, verb, choice }.begin(&id).await?;
     let end = tokio::select! {
         end = end => end,
@@ -442,7 +452,8 @@ impl Attempt {
             let work = container_store::set_fingerprint(context.state.db(), &row.id, &fingerprint);
             service.probe().around(StepKind::Recognise, None, work).await.map_err(|e| Error::Db("keep a fingerprint", e))?;
         }
-        let id = self.choice.among_many.clone().unwrap_or_else(OperationId::fresh);
+        let (id, batch) = self.choice.among_many.clone().unzip();
+        let id = id.unwrap_or_else(OperationId::fresh);
         let _reserved = service.reserve(&id);
         let new = NewOperationRow {
             id: id.clone(),
@@ -465,7 +476,8 @@ impl Attempt {
                 Verb::Delete => times.stop_wait + times.delete_wait,
             },
         };
-        let terms = Terms { holder: service.holder().clone(), length: times.lease, grace: context.cluster.connection.longest_call() };
+        let grace = context.cluster.connection.longest_call();
+        let terms = Terms { holder: service.holder().clone(), length: times.lease, grace, batch };
         let leased = Instant::now();
         let work = store::claim(context.state.db(), &new, &terms);
         match service.probe().around(StepKind::Claim, None, work).await.map_err(|e| Error::Db("begin an operation", e))? {
@@ -474,6 +486,7 @@ impl Attempt {
                 tracing::info!(by = %busy.actor, verb = %busy.verb, "busy");
                 return Err(Error::Answer(busy_with(&row, &busy)));
             }
+            Claim::TooLate => return Err(Error::LeaseLost),
         }
         let operation = store::get_operation(context.state.db(), &id).await.map_err(|e| Error::Db("read an operation", e))?;
         let operation = operation.ok_or(Error::LeaseLost)?;

@@ -5,6 +5,7 @@
 
 use super::model::{Call, ContainerId, Manner, OperationId, OperationState, OperationView, Stage, Verb, result_code};
 use crate::{
+    batches::{model::BatchId, store as batches},
     containers::{
         model::Status,
         store::{self as containers, ContainerEndRow},
@@ -76,6 +77,8 @@ pub struct Terms {
     pub length: Duration,
     /// For how long a lease must have been over before somebody else gets it: the longest call.
     pub grace: Duration,
+    /// The batch that it is a part of, which has to be the same holder's.
+    pub batch: Option<BatchId>,
 }
 
 /// An operation in the hands of its lease's holder.
@@ -94,6 +97,8 @@ pub enum Claim {
     Taken,
     /// Another has it; nothing was written.
     Busy(BusyRow),
+    /// Its batch is not the holder's any more; nothing was written.
+    TooLate,
 }
 
 /// The operation that has a container's lease.
@@ -239,6 +244,13 @@ pub async fn claim(db: &Db, row: &NewOperationRow, terms: &Terms) -> sqlx::Resul
             .execute(connection)
             .await
             .map(|_| ()))?;
+        // at the end: it may have taken a while to get here
+        if let Some(batch) = &terms.batch
+            && !batches::is_held(&mut tx, batch, &terms.holder).await?
+        {
+            tx.rollback().await?;
+            return Ok(Claim::TooLate);
+        }
         tx.commit().await?;
         return Ok(Claim::Taken);
     }

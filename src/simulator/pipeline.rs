@@ -43,9 +43,10 @@ const PREFIX: &str = "/api2/json";
 /// Every 401 comes this much after its request (AE:1036).
 const DELAY_OF_401: Moment = 3_000;
 /// Whether `pvedaemon` answers behind the proxy.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Daemon {
     Up,
+    /// The task that it begins ends so.
+    Failing(String),
     Down,
 }
 
@@ -83,10 +84,7 @@ pub async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Re
         }
         Some(FaultAction::Drop) => reply::cut(carry_out(&shared, request, relative, entry, Daemon::Up).await).await,
         Some(FaultAction::DaemonDown) => carry_out(&shared, request, relative, entry, Daemon::Down).await,
-        Some(FaultAction::FailTask { text }) => {
-            shared.state().0.fails_next = Some(text);
-            carry_out(&shared, request, relative, entry, Daemon::Up).await
-        }
+        Some(FaultAction::FailTask { text }) => carry_out(&shared, request, relative, entry, Daemon::Failing(text)).await,
         Some(FaultAction::Status { code, reason }) => {
             let version = shared.state().0.version;
             Failure::custom(code, &reason).into_response(shared.clock.now(), shared.marker.as_deref(), version)
@@ -170,14 +168,17 @@ async fn answer(
     }
     shared.state().0.access.check_rule(&user, route.rule, &given)?;
     reach_node(shared, &mut given, arrived).await?;
-    let _worker = if route.is_protected { Some(reach_daemon(shared, daemon, arrived).await?) } else { None };
+    let _worker = if route.is_protected { Some(reach_daemon(shared, &daemon, arrived).await?) } else { None };
     let checked = schema::check(route.params, given, version).map_err(Failure::parameters)?;
     wait_for_starts(shared, route.blocks, &checked, arrived).await?;
 
     let fingerprint = shared.certificates.fingerprint();
     let (mut state, now) = shared.state();
+    // no other request comes in between
+    state.fails_next = if let Daemon::Failing(exit) = daemon { Some(exit) } else { None };
     let mut call = Call { state: &mut state, tickets: &shared.tickets, fingerprint: &fingerprint, now, user: &user, params: &checked };
     let answer = (route.handler)(&mut call);
+    state.fails_next = None;
     drop(state);
     shared.announce();
     answer
@@ -270,8 +271,8 @@ async fn reach_node(shared: &Shared, given: &mut Raw, arrived: Moment) -> Result
 
 /// One of the three workers of `pvedaemon`, for which the proxy waits 30 s (slow-02-start-blocked-40s-in-prestart-hook: reads that wait
 /// for a start use them up).
-async fn reach_daemon(shared: &Shared, daemon: Daemon, arrived: Moment) -> Result<SemaphorePermit<'_>, Failure> {
-    if daemon == Daemon::Down {
+async fn reach_daemon<'a>(shared: &'a Shared, daemon: &Daemon, arrived: Moment) -> Result<SemaphorePermit<'a>, Failure> {
+    if matches!(daemon, Daemon::Down) {
         return Err(Failure::proxy(595, "Connection refused"));
     }
     tokio::select! {

@@ -34,7 +34,7 @@ pub struct State {
     pub(super) access: Access,
     pub(super) tasks: Tasks,
     pub(super) samples: Samples,
-    /// How the next task ends, whatever it is, where a fault wants that.
+    /// How the next task of this request ends, where a fault wants that.
     pub(super) fails_next: Option<String>,
     /// How many times longer tasks take; 0 and 1 are as measured.
     pub(super) slowness: f64,

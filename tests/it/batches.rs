@@ -15,7 +15,7 @@ use berth::{
     error::{AppError, Field, Flaw},
     events::model::EventKind,
     operations::model::{ContainerId, Verb},
-    simulator::Status as Really,
+    simulator::{Fault, FaultAction, Status as Really},
 };
 use std::time::Duration;
 
@@ -270,6 +270,27 @@ async fn a_batch_that_nobody_renews_is_cut_and_its_rest_can_be_asked_for_again()
     assert!(page.text.contains("Not begun: Berth was restarted.") && page.text.contains("Retry what was not done (2)"), "{}", page.text);
     let page = alice.open(&berth::paths::bulk_again(Verb::Stop, &id)).await;
     assert!(page.text.contains("Stop 2 containers?"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn what_was_said_not_to_be_begun_is_not_begun_by_a_process_that_was_held_up() {
+    let app = stepped().await;
+    let alice = app.sign_in("alice@pve").await;
+    // one that could begin, and one that would be refused
+    for number in [103, 101] {
+        let path = format!("/nodes/pve1/lxc/{number}/config");
+        app.cluster.fault(Fault::new(FaultAction::Hang).path_contains(&path));
+        let id: BatchId = run(&alice, Verb::Start, &ids(&alice, &[number]).await, None).await.json();
+        app.cluster.wait_for_requests(|seen| seen.iter().any(|request| request.path == path)).await;
+        app.execute("UPDATE batches SET until_at = 0 WHERE ended_at IS NULL").await;
+        let told = batch(&alice, &id).await;
+        assert_eq!((states(&told), told.cut), (vec![(number, ItemState::NotBegun)], Some(Cut::Stopped)));
+        app.cluster.clear_faults();
+        let ended = until(&alice, &id, |batch| batch.ended_at.is_some()).await;
+        assert_eq!((ended.items, ended.cut), (told.items, told.cut));
+    }
+    assert_eq!(app.writes(), Vec::<String>::new());
+    assert!(app.column("SELECT id FROM operations").await.is_empty() && app.column("SELECT operation_id FROM leases").await.is_empty());
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
-//! A process that is killed in the middle of an operation, before and after each write to our database and each call to Proxmox; and what
-//! the next start makes of it, or on PostgreSQL another replica.
+//! A process that is killed in the middle of an operation or of a batch of them, before and after each write to our database and each call
+//! to Proxmox; and what the next start makes of it, or on PostgreSQL another replica.
 //!
 //! The process that dies is this test program, run once more: it stops at the point that it was told, and is killed there by SIGKILL.
 
-use crate::harness::{Running, Setup, TestApp, change_macs, sign_in_as};
+mod batches;
+
+use crate::{
+    harness::{Running, Setup, TestApp, change_macs, sign_in_as},
+    lifecycle::with_tasks_ending,
+};
 use berth::{
     error::AppError,
     operations::{
@@ -11,7 +16,10 @@ use berth::{
         probe::{Point, Probe, Side, StepKind},
     },
     proxmox::client::{Address, Limits},
-    server::config::{ClusterConfig, Config, Lifecycle},
+    server::{
+        config::{ClusterConfig, Config, Lifecycle},
+        db::Db,
+    },
     simulator::{Fault, FaultAction, File, Request, Status as Really},
 };
 use futures::{StreamExt, stream};
@@ -19,8 +27,8 @@ use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -58,14 +66,34 @@ enum Way {
     OfAGoneRow,
     WithAnOldTicket,
     SettledByTheNextWhoLooks,
+    /// The following are batches.
+    Batch,
+    BatchOfWhichSomeHaveEnded,
+    BatchThatTakesLong,
+    BatchOfWhoSignsOut,
 }
 
 impl Way {
+    fn is_batch(self) -> bool {
+        matches!(self, Self::Batch | Self::BatchOfWhichSomeHaveEnded | Self::BatchThatTakesLong | Self::BatchOfWhoSignsOut)
+    }
+
+    /// Whether nothing ends at the cluster before the test says so.
+    fn is_stepped(self) -> bool {
+        matches!(self, Self::BatchThatTakesLong | Self::BatchOfWhoSignsOut)
+    }
+
+    /// At which of the times that it comes to its point the process dies. Two containers of such a batch have ended by then.
+    fn passage(self) -> usize {
+        if self == Self::BatchOfWhichSomeHaveEnded { batches::AT_ONCE + 2 } else { 1 }
+    }
+
     fn verb(self) -> Verb {
         match self {
             Self::Start | Self::StartWithAnswerLost | Self::Refused => Verb::Start,
             Self::Moved | Self::WithoutInterface | Self::OfAGoneRow | Self::WithAnOldTicket => Verb::Start,
             Self::Stop | Self::StopUnderHa | Self::AnotherContainer => Verb::Stop,
+            Self::Batch | Self::BatchOfWhichSomeHaveEnded | Self::BatchThatTakesLong | Self::BatchOfWhoSignsOut => Verb::Stop,
             Self::Shutdown | Self::ShutdownForcedByProxmox | Self::ShutdownThatDidNotStop | Self::ShutdownBeyondOurTime => Verb::Shutdown,
             Self::SettledByTheNextWhoLooks => Verb::Shutdown,
             Self::RestartOfWhatRuns | Self::RestartOfWhatStands => Verb::Restart,
@@ -89,6 +117,8 @@ impl Way {
             Self::Start | Self::StartWithAnswerLost | Self::RestartOfWhatStands => &[Call::Start],
             Self::Moved | Self::WithoutInterface | Self::WithAnOldTicket => &[Call::Start],
             Self::Stop | Self::StopUnderHa => &[Call::Stop],
+            // of each container
+            Self::Batch | Self::BatchOfWhichSomeHaveEnded | Self::BatchThatTakesLong | Self::BatchOfWhoSignsOut => &[Call::Stop],
             Self::Shutdown | Self::ShutdownForcedByProxmox => &[Call::Shutdown],
             Self::ShutdownThatDidNotStop => &[Call::Shutdown, Call::Stop],
             Self::ShutdownBeyondOurTime => &[Call::Shutdown, Call::Abort, Call::Stop],
@@ -149,6 +179,24 @@ impl Way {
                 (StepKind::Measure, Some(Call::Shutdown)),
                 (StepKind::Finish, None),
             ]),
+            Self::Batch => Some(&[
+                (StepKind::CreateBatch, None),
+                (StepKind::RenewBatch, None),
+                (StepKind::TakeItem, None),
+                (StepKind::RefuseItem, None),
+                (StepKind::EndBatch, None),
+            ]),
+            Self::BatchOfWhichSomeHaveEnded => Some(&[
+                (StepKind::TakeItem, None),
+                (StepKind::Claim, None),
+                (StepKind::Intend, Some(Call::Stop)),
+                (StepKind::Call, Some(Call::Stop)),
+                (StepKind::Accept, Some(Call::Stop)),
+                (StepKind::Watch, Some(Call::Stop)),
+                (StepKind::Finish, None),
+            ]),
+            Self::BatchThatTakesLong => Some(&[(StepKind::RenewBatch, None), (StepKind::GiveUp, None), (StepKind::EndBatch, None)]),
+            Self::BatchOfWhoSignsOut => Some(&[(StepKind::PutItemBack, None), (StepKind::EndBatch, None)]),
             _ => None,
         }
     }
@@ -191,6 +239,8 @@ fn passes(way: Way, step: StepKind) -> Vec<Option<Call>> {
         // only who takes an operation up, or has one of the ways with a few steps of their own
         StepKind::TakeOver | StepKind::RenewTicket | StepKind::KeepTicket => vec![],
         StepKind::Locate | StepKind::Trace | StepKind::Audit | StepKind::RenewSession | StepKind::KeepSession | StepKind::Ask => vec![],
+        StepKind::CreateBatch | StepKind::RenewBatch | StepKind::TakeItem => vec![],
+        StepKind::PutItemBack | StepKind::RefuseItem | StepKind::EndBatch => vec![],
     }
 }
 
@@ -201,6 +251,12 @@ fn passes_in_recovery(way: Way) -> Vec<(Point, Vec<Step>)> {
         Way::Start | Way::Stop | Way::Shutdown | Way::RestartOfWhatRuns | Way::DeleteOfWhatRuns | Way::DeleteOfWhatStands => {}
         Way::DeleteOfWhatIsGone => {
             return vec![(after(StepKind::Claim, None), vec![(StepKind::Look, None), (StepKind::Locate, None), (StepKind::Finish, None)])];
+        }
+        // while there are several to be taken up
+        Way::Batch => {
+            let call = Some(Call::Stop);
+            let steps = vec![(StepKind::TakeOver, None), (StepKind::Find, call), (StepKind::Accept, call), (StepKind::Finish, None)];
+            return vec![(after(StepKind::Call, call), steps)];
         }
         _ => return vec![],
     }
@@ -238,18 +294,19 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// What a process is told before it can come to a point, once its task is being watched.
-fn prompt(step: StepKind) -> &'static str {
-    match step {
+/// What a process is told before it can come to a point, once its task is being watched; of a batch as many tasks as there can be.
+fn prompt(way: Way, step: StepKind) -> &'static str {
+    match (way, step) {
         // passed again and again
-        StepKind::Beat => GO_ON,
-        StepKind::GiveUp => STOP,
+        (_, StepKind::Beat) | (Way::BatchThatTakesLong, StepKind::RenewBatch) => GO_ON,
+        (_, StepKind::GiveUp) | (Way::BatchThatTakesLong, _) => STOP,
         _ => "",
     }
 }
 
 fn setup(way: Way) -> Setup {
-    let mut setup = Setup { marked: false, ..Setup::quick() };
+    let setup = if way.is_stepped() { Setup::stepped() } else { Setup::quick() };
+    let mut setup = Setup { marked: false, ..setup };
     setup.simulator.speed = 40.0;
     setup.simulator.start_blocks_reads = false;
     setup.limits = limits();
@@ -275,7 +332,8 @@ fn lifecycle(way: Way) -> Lifecycle {
     Lifecycle {
         // the abort comes when less is left of the lease than a call may take, and long before Proxmox stops it after 1.5 s
         shutdown_wait: if late { Duration::from_millis(600) } else { Duration::from_secs(60) },
-        lease: Duration::from_millis(3_500),
+        // a batch has half of it, and is over where a slow machine renews it later than that
+        lease: if way.is_batch() { Duration::from_secs(10) } else { Duration::from_millis(3_500) },
         beat: Duration::from_millis(100),
         answer_within: Duration::from_secs(60),
         ..Lifecycle::default()
@@ -314,6 +372,7 @@ async fn the_process_that_is_killed() {
     };
     let (point, prompt) = (point.to_owned(), prompt.trim().to_owned());
     let is_prompted = Arc::new(AtomicBool::new(prompt.is_empty()));
+    let passages = AtomicUsize::new(0);
     let (tell, told) = oneshot::channel();
     let prompted = is_prompted.clone();
     std::thread::spawn(move || {
@@ -324,7 +383,8 @@ async fn the_process_that_is_killed() {
         }
     });
     let probe = Probe::new(move |passed| {
-        if is_prompted.load(Ordering::SeqCst) && format!("{passed:?}") == point {
+        let is_there = is_prompted.load(Ordering::SeqCst) && format!("{passed:?}") == point;
+        if is_there && passages.fetch_add(1, Ordering::SeqCst) + 1 == way.passage() {
             println!("{REACHED}");
             // until it is killed
             loop {
@@ -374,13 +434,13 @@ impl Victim {
         let config = &app.config;
         let Address { host, port, trust } = &config.clusters[0].addresses[0];
         let berth::proxmox::tls::Trust::Pinned(fingerprint) = trust else { panic!("a pinned certificate") };
-        let way = Way::iter().position(|other| other == way).unwrap();
+        let number = Way::iter().position(|other| other == way).unwrap();
         let database = config.database_url.as_ref().map(|url| url.expose().to_owned()).unwrap_or_default();
         let message = format!(
-            "{}\n{}\n{database}\n{host}\n{port}\n{fingerprint}\n{way}\n{point:?}\n{} ",
+            "{}\n{}\n{database}\n{host}\n{port}\n{fingerprint}\n{number}\n{point:?}\n{} ",
             config.data_dir.display(),
             config.key_file.display(),
-            prompt(point.step)
+            prompt(way, point.step)
         );
         let mut command = Command::new(std::env::current_exe().unwrap());
         if is_patient {
@@ -479,7 +539,7 @@ async fn prepare(app: &TestApp, way: Way) -> Known {
             });
             assert_eq!(answer.error(), AppError::OutcomeUnknown { vmid: 116.try_into().unwrap() });
             while !app.cluster.running_tasks().is_empty() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                a_moment().await;
             }
             alice = app.sign_in("alice@pve").await;
         }
@@ -487,6 +547,11 @@ async fn prepare(app: &TestApp, way: Way) -> Known {
     }
     let operation = app.column("SELECT id FROM operations").await.pop().map(|id| id.parse().unwrap());
     Known { cookies: alice.cookies(), id: row.id, name: row.name, operation }
+}
+
+/// Before something is looked at once more.
+async fn a_moment() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 fn is_poll(request: &Request) -> bool {
@@ -499,6 +564,11 @@ async fn kill_at(app: &TestApp, way: Way, known: Option<&Known>, point: Point) -
     let stdin = victim.child.stdin.take();
     let url = victim.says(LISTENS).await;
     let work = async {
+        if way.is_batch() {
+            batches::begin(app, way, &url).await;
+            // it goes on, whoever waits
+            return std::future::pending().await;
+        }
         let (alice, id, name) = match known {
             Some(known) => (app.browser_at(&url, &known.cookies), known.id.clone(), known.name.clone()),
             None => {
@@ -522,12 +592,14 @@ async fn kill_at(app: &TestApp, way: Way, known: Option<&Known>, point: Point) -
         answer
     };
     let prompt = async {
-        match prompt(point.step) {
-            "" => {}
-            words => {
+        let words = prompt(way, point.step);
+        if !words.is_empty() {
+            if way.is_batch() {
+                app.cluster.wait_for_running_tasks(batches::AT_ONCE).await;
+            } else {
                 app.cluster.wait_for_requests(|seen| seen.iter().any(is_poll)).await;
-                Victim::tell(stdin, words);
             }
+            Victim::tell(stdin, words);
         }
         std::future::pending::<()>().await;
     };
@@ -545,7 +617,7 @@ async fn kill_at(app: &TestApp, way: Way, known: Option<&Known>, point: Point) -
 async fn check(case: Case) -> Result<(), String> {
     let Case { way, left_at, point } = case;
     let mut app = TestApp::with(setup(way)).await;
-    let is_known = way.only().is_some() || way == Way::AnotherContainer;
+    let is_known = way.only().is_some() && !way.is_batch() || way == Way::AnotherContainer;
     let known = if is_known { Some(prepare(&app, way).await) } else { None };
     app.stop().await;
     app.cluster.clear_requests();
@@ -566,15 +638,18 @@ async fn check(case: Case) -> Result<(), String> {
     if !has_replica {
         app.restart().await;
     }
+    if way.is_batch() {
+        return batches::agree(&app, case).await;
+    }
     let settled = async {
         if let Some((known, operation)) = known.as_ref().and_then(|known| Some((known, known.operation.as_ref()?))) {
             let alice = app.browser(&known.cookies);
             while alice.operation(operation).await.state == OperationState::Unknown {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                a_moment().await;
             }
         }
         while !app.column("SELECT id FROM operations WHERE state = 'open'").await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            a_moment().await;
         }
     };
     timeout(Duration::from_secs(60), settled).await.map_err(|_| "an operation is open still".to_owned())?;
@@ -684,4 +759,50 @@ async fn killed_at_any_point_nothing_is_lost_and_nothing_is_done_twice() {
     }
     println!("crash matrix: {count} points, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn change(db: &Db, sql: &'static str) {
+    match db {
+        Db::Sqlite(pool, _) => sqlx::query(sql).execute(pool).await.map(|_| ()),
+        Db::Postgres(pool) => sqlx::query(sql).execute(pool).await.map(|_| ()),
+    }
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_its_holder_did_after_it_was_found_open_is_not_done_again_by_who_takes_it_over() {
+    let mut app = TestApp::with(Setup { marked: false, ..Setup::stepped() }).await;
+    let cookies = app.sign_in("alice@pve").await.cookies();
+    let first = app.take();
+    let alice = app.browser_at(&first.url, &cookies);
+    let stop = async {
+        app.cluster.wait_for_running_tasks(1).await;
+        first.stop().await;
+    };
+    let (answer, ()) = tokio::join!(alice.act(Verb::Stop, 101), stop);
+    // whoever takes it over finds it before its first call
+    let db = Db::open(&app.config).await.unwrap();
+    change(&db, "UPDATE operations SET stage = 'begun', call = NULL, intent_at = NULL, upid = NULL, upids = '[]'").await;
+    db.close().await;
+    drop(db);
+    let (say, mut said) = mpsc::unbounded_channel();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let probe = Probe::new(move |passed| {
+        if (passed.step, passed.side) == (StepKind::TakeOver, Side::Before) {
+            say.send(()).unwrap();
+            // until nobody holds it up any more
+            let held_up = || wait.lock().unwrap().recv();
+            assert!(tokio::task::block_in_place(held_up).is_err());
+        }
+    });
+    let second = Running::start(app.config.clone(), probe).await;
+    said.recv().await.unwrap();
+    // and in this moment the first one intends the call, makes it, and gives the lease up
+    change(&second.db, "UPDATE operations SET stage = 'intended', call = 'stop', intent_at = 1").await;
+    drop(go_on);
+    let alice = app.browser_at(&second.url, &cookies);
+    let ended = with_tasks_ending(&app.cluster, alice.end_of(&answer.goes_on())).await;
+    assert_eq!((ended.state, app.writes()), (OperationState::Succeeded, vec!["POST /nodes/pve1/lxc/101/status/stop".to_owned()]));
+    second.stop().await;
 }

@@ -169,7 +169,7 @@ fn operation(container: &ContainerId, number: u32, verb: Verb) -> NewOperationRo
 }
 
 fn terms(holder: &Holder) -> Terms {
-    Terms { holder: holder.clone(), length: 30 * SECOND, grace: 10 * SECOND }
+    Terms { holder: holder.clone(), length: 30 * SECOND, grace: 10 * SECOND, batch: None }
 }
 
 fn done(container: &ContainerId, number: u32) -> FinishRow {
@@ -513,6 +513,7 @@ async fn of_two_hundred_at_once_one_at_a_time_has_the_container() {
         let row = operation(&ids[0], 101, Verb::Start);
         match claim(&store.db, &row, &terms(&holder)).await.unwrap() {
             Claim::Busy(_) => false,
+            Claim::TooLate => unreachable!("it is of no batch"),
             Claim::Taken => {
                 assert_eq!(store.number("SELECT COUNT(*) FROM leases").await, 1);
                 assert_eq!(store.number("SELECT COUNT(*) FROM operations WHERE state = 'open'").await, 1);

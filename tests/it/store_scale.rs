@@ -270,7 +270,7 @@ impl Scale {
             ticket: vec![1],
             deadline: Duration::from_secs(30),
         };
-        let terms = Terms { holder: holder.clone(), length: Duration::from_secs(30), grace: Duration::from_secs(5) };
+        let terms = Terms { holder: holder.clone(), length: Duration::from_secs(30), grace: Duration::from_secs(5), batch: None };
         let held = Held { operation: &row.id, holder: &holder };
         assert_eq!(measure!("claim", claim(db, &row, &terms)), Claim::Taken);
         let second = NewOperationRow { id: OperationId::fresh(), ..row.clone() };
