@@ -167,6 +167,13 @@ pub async fn settle(context: &Context, client: &Client, row: OperationRow) -> Re
     if !take_over(state, service, &context.cluster, &seen).await? {
         return Ok(());
     }
+    // somebody else who looked may have settled it before this had the lease
+    let read = store::get_operation(state.db(), &row.id).await.map_err(|e| Error::Db("read an operation", e))?;
+    let Some(row) = read.filter(|row| row.state == OperationState::Unknown) else {
+        let held = store::Held { operation: &row.id, holder: service.holder() };
+        let give_up = service.probe().around(StepKind::GiveUp, None, store::give_up(state.db(), held));
+        return give_up.await.map(|_| ()).map_err(|e| Error::Db("give a lease up", e));
+    };
     let container = container_store::get_container_by_id(state.db(), &row.container_id).await;
     let container = container.map_err(|e| Error::Db("read a container", e))?;
     let runner = Runner {

@@ -1,6 +1,6 @@
 //! Start, stop, shut down, restart, delete: the rows of checklist A, each by its number, and what else was promised of the verbs.
 
-use crate::harness::{Answer, Browser, Setup, TestApp};
+use crate::harness::{Answer, Browser, Running, Setup, TestApp};
 use berth::{
     containers::{
         api::{ListContainers, ShutdownContainer},
@@ -11,6 +11,7 @@ use berth::{
     operations::{
         api::{GetOperation, ListContainerEvents, ListOperations},
         model::{ContainerId, Manner, OperationState, OperationView, Paged, Verb},
+        probe::{Probe, Side, StepKind},
     },
     server::config::Lifecycle,
     simulator::{Fault, FaultAction, Simulator, Status as Really},
@@ -595,6 +596,47 @@ async fn an_outcome_that_nobody_could_see_is_settled_by_the_next_who_looks() {
     let codes: Vec<_> = alice.events(&id).await.into_iter().map(|event| (event.kind, event.code)).collect();
     assert_eq!(codes, [(EventKind::Failed, "outcome_unknown".to_owned()), (EventKind::Started, "ok".to_owned())]);
     assert_eq!(count(&app, "SELECT operation_id FROM leases").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_look_at_the_same_time_settle_an_outcome_once_and_nothing_holds_the_container_afterwards() {
+    let lifecycle = Lifecycle { answer_within: Duration::from_millis(100), ..Lifecycle::default() };
+    let mut app = TestApp::with(Setup { marked: false, lifecycle, ..Setup::stepped() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(103).await;
+    let operation = alice.act(Verb::Start, 103).await.goes_on();
+    app.cluster.expire_tickets();
+    let alice = app.sign_in("alice@pve").await;
+    assert_eq!(alice.end_of(&operation).await.state, OperationState::Unknown);
+    let cookies = alice.cookies();
+    app.take().stop().await;
+    app.cluster.finish_tasks();
+    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    // the first of them is held up until the other is done
+    let wait = std::sync::Mutex::new(Some(wait));
+    let probe = Probe::new(move |passed| {
+        if (passed.step, passed.side) != (StepKind::TakeOver, Side::Before) {
+            return;
+        }
+        let first = wait.lock().unwrap().take();
+        if let Some(wait) = first {
+            say.send(()).unwrap();
+            assert!(tokio::task::block_in_place(|| wait.recv()).is_err());
+        }
+    });
+    let berth = Running::start(app.config.clone(), probe).await;
+    let alice = app.browser_at(&berth.url, &cookies);
+    let other = async {
+        said.recv().await.unwrap();
+        assert_eq!(alice.operation(&operation).await.state, OperationState::Succeeded);
+        drop(go_on);
+    };
+    let (first, ()) = tokio::join!(alice.operation(&operation), other);
+    assert_eq!(first.state, OperationState::Succeeded);
+    assert_eq!(alice.events(&id).await.len(), 2);
+    alice.act(Verb::Stop, 103).await.goes_on();
+    berth.stop().await;
 }
 
 #[tokio::test]
