@@ -1,5 +1,5 @@
 //! What a verb would come to for many containers: those that it is for, and those that are left out and why. The rules are those of the
-//! buttons ([`may`]).
+//! buttons ([`hindrance`]).
 
 use super::{
     model::{BatchId, MOST_BY_ID},
@@ -8,14 +8,14 @@ use super::{
 use crate::{
     containers::{
         self,
-        model::{ContainerRow, Refusal, may},
+        model::{ContainerRow, hindrance},
         query::Query,
     },
     error::AppError,
     operations::model::{ContainerId, OperationLine, Verb},
     server::{Context, Error},
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Which containers somebody has in mind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,16 +90,11 @@ impl Plan {
 
     /// Which rows a verb is for. `under_way` is what is being done to them now.
     fn of(verb: Verb, chosen: Vec<ContainerRow>, unseen: usize, under_way: &[OperationLine], trouble: Option<AppError>) -> Self {
-        let busy: std::collections::HashMap<&ContainerId, &OperationLine> =
+        let busy: HashMap<&ContainerId, &OperationLine> =
             under_way.iter().filter(|operation| operation.under_way.is_some()).map(|operation| (&operation.container, operation)).collect();
         let mut plan = Self { verb, rows: Vec::new(), left_out: Vec::new(), unseen, trouble };
         for row in chosen {
-            let why = match (busy.get(&row.id).and_then(|operation| operation.under_way), &row.task) {
-                (Some(verb), _) => Some(format!("{} Allowed again when that ends.", verb.under_way())),
-                (None, Some(task)) => Some(format!("{} Allowed again when that ends.", task.kind.under_way())),
-                (None, None) => may(verb, &row).err().map(Refusal::sentence),
-            };
-            match why {
+            match hindrance(verb, &row, busy.get(&row.id).copied()) {
                 None => plan.rows.push(row),
                 Some(why) => match plan.left_out.iter_mut().find(|(other, _)| *other == why) {
                     Some((_, rows)) => rows.push(row),

@@ -273,7 +273,9 @@ fn progress(batch: &BatchView, title: String, page: usize, parts: &Parts<'_>) ->
     // what needs somebody comes first
     let mut items: Vec<&BatchItem> = batch.items.iter().collect();
     items.sort_by_key(|item| !item.state.is_bad());
-    let from = (page - 1).saturating_mul(PER_PAGE).min(items.len());
+    // beyond the end is the last one
+    let page = page.min(items.len().div_ceil(PER_PAGE)).max(1);
+    let from = (page - 1) * PER_PAGE;
     let to = (from + PER_PAGE).min(items.len());
     let lines: String =
         items[from..to].iter().map(|item| parts.keyed("li", &format!("b-{}", item.position), || line(batch, item))).collect();

@@ -5,7 +5,7 @@ use crate::{
     error::{AppError, Lock},
     events::model::ContainerEvent,
     operations::model::{ContainerId, OperationLine, Verb},
-    proxmox::ids::{ClusterName, InvalidId, NodeName, Vmid},
+    proxmox::ids::{ClusterName, InvalidId, NodeName, StorageName, Vmid},
     services::model::ServiceLine,
 };
 use serde::{Deserialize, Serialize};
@@ -264,12 +264,21 @@ pub struct NodeRow {
     pub reach: Reach,
     /// Since when it does not answer well, as far as Berth has seen, in epoch seconds.
     pub away_since: Option<i64>,
-    /// CPU, memory and root disk in percent, where the user may see them (Sys.Audit).
+    /// CPU and memory in percent, where the user may see them (Sys.Audit).
     pub cpu_percent: Option<u16>,
     /// In percent.
     pub memory_percent: Option<u16>,
-    /// In percent.
+    /// How full the fullest is of its root disk and those of its storages that the user may see (Datastore.Audit), in percent.
     pub disk_percent: Option<u16>,
+    /// Which storage that is; none where it is the root disk.
+    pub storage: Option<StorageName>,
+}
+
+impl NodeRow {
+    /// The most of its figures, in percent.
+    pub fn fullest(&self) -> Option<u16> {
+        [self.cpu_percent, self.memory_percent, self.disk_percent].into_iter().flatten().max()
+    }
 }
 
 /// What the list shows.
@@ -422,6 +431,16 @@ pub fn may(verb: Verb, row: &ContainerRow) -> Result<(), Refusal> {
         // `mounted` does not stop start or stop (PVE/API2/LXC/Status.pm)
         Some(Lock::Mounted) if matches!(verb, Verb::Start | Verb::Stop) => Ok(()),
         Some(lock) => Err(Refusal::Locked(lock)),
+    }
+}
+
+/// Why a verb cannot be asked for now: something is being done already, by us (`operation`) or by somebody else, or [`may`] says so. What
+/// a row, a page and the question about many go by.
+pub fn hindrance(verb: Verb, row: &ContainerRow, operation: Option<&OperationLine>) -> Option<String> {
+    let ours = operation.and_then(|operation| operation.under_way).map(Verb::under_way);
+    match ours.or_else(|| row.task.as_ref().map(|task| task.kind.under_way())) {
+        Some(under_way) => Some(format!("{under_way} Allowed again when that ends.")),
+        None => may(verb, row).err().map(Refusal::sentence),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     error::Lock,
     operations::model::ContainerId,
     proxmox::{
-        ids::{ClusterName, NodeName, Vmid},
+        ids::{ClusterName, NodeName, StorageName, Vmid},
         wire::{ClusterTask, Permissions, Resource, RunState, TagColours},
     },
 };
@@ -199,7 +199,13 @@ impl Memory {
             self.rows.insert(vmid, remembered);
         }
         rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.vmid));
-        let mut nodes: Vec<NodeRow> = of_kind("node").filter_map(|resource| self.node_row(resource)).collect();
+        let mut storages: HashMap<&NodeName, (u16, &StorageName)> = HashMap::new();
+        for resource in of_kind("storage") {
+            let (Some(node), Some(name), Some(percent)) = (&resource.node, &resource.storage, disk_percent(resource)) else { continue };
+            let fullest = storages.entry(node).or_insert((percent, name));
+            *fullest = (percent, name).max(*fullest);
+        }
+        let mut nodes: Vec<NodeRow> = of_kind("node").filter_map(|resource| self.node_row(resource, &storages)).collect();
         sort_nodes(&mut nodes);
         self.show(Snapshot::new(rows, nodes, answers.now, may_audit_any(&answers.permissions)))
     }
@@ -267,20 +273,28 @@ impl Memory {
         is_new
     }
 
-    fn node_row(&self, resource: &Resource) -> Option<NodeRow> {
-        let of = |part: Option<u64>, whole: Option<u64>| Some(percent(part?, whole?));
+    /// `storages` is the fullest of each node.
+    fn node_row(&self, resource: &Resource, storages: &HashMap<&NodeName, (u16, &StorageName)>) -> Option<NodeRow> {
         let name = resource.node.clone()?;
         let (reach, away_since) = self.reach(&name);
+        let root = disk_percent(resource);
+        let storage = storages.get(&name).filter(|(percent, _)| Some(*percent) > root);
         Some(NodeRow {
             online: resource.status == Some(RunState::Online),
             reach,
             away_since,
             name,
             cpu_percent: resource.cpu.map(fraction_percent),
-            memory_percent: of(resource.mem, resource.maxmem),
-            disk_percent: of(resource.disk, resource.maxdisk),
+            memory_percent: resource.mem.zip(resource.maxmem).map(|(part, whole)| percent(part, whole)),
+            disk_percent: storage.map_or(root, |(percent, _)| Some(*percent)),
+            storage: storage.map(|(_, name)| (*name).clone()),
         })
     }
+}
+
+/// How full a node's root disk is, or a storage.
+fn disk_percent(resource: &Resource) -> Option<u16> {
+    Some(percent(resource.disk?, resource.maxdisk?))
 }
 
 /// In trouble first, then by name.
@@ -514,6 +528,26 @@ mod tests {
 
     fn row(memory: &Memory, number: u32) -> &ContainerRow {
         memory.snapshot().unwrap().rows.iter().find(|row| row.vmid == ct(number)).unwrap()
+    }
+
+    #[test]
+    fn a_nodes_disk_is_the_fullest_of_its_root_disk_and_its_storages() {
+        let mut memory = Memory::sharing(Arc::default());
+        let node = |name: &str, disk: u64| json!({"type": "node", "node": name, "status": "online", "disk": disk, "maxdisk": 100});
+        let storage = |node: &str, name: &str, disk: Option<u64>| json!({"type": "storage", "node": node, "storage": name, "status": "available", "disk": disk, "maxdisk": 100});
+        let resources = vec![
+            node("pve1", 30),
+            node("pve2", 30),
+            node("pve3", 30),
+            storage("pve1", "local", Some(30)),
+            storage("pve1", "local-lvm", Some(92)),
+            storage("pve1", "away", None),
+            storage("pve2", "local", Some(30)),
+        ];
+        take_in(&mut memory, resources, 0);
+        let nodes = &memory.snapshot().unwrap().nodes;
+        let seen: Vec<_> = nodes.iter().map(|node| (node.disk_percent, node.storage.as_ref().map(StorageName::as_str))).collect();
+        assert_eq!(seen, [(Some(92), Some("local-lvm")), (Some(30), None), (Some(30), None)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! What a row says of an operation comes from the operation, which the list carries, in this tab as in any other.
 
 use super::{
-    model::{ContainerRow, ForeignTask, NodeRow, Reach, Refusal, Status, Usage, Window, may},
+    model::{ContainerRow, ForeignTask, NodeRow, Reach, Status, Usage, Window, hindrance},
     query::{Condition, Field, Query, Sort, Term},
     service,
 };
@@ -23,14 +23,15 @@ use crate::{
     ui::{
         format,
         icons::{Glyph, Icon},
-        parts::{ErrorNote, Meter, Percent, Sparkline, Tag, figure_class},
+        parts::{Bar, ErrorNote, Meter, Percent, Sparkline, Tag, figure_class},
     },
 };
 use leptos::prelude::*;
+use std::cmp::Reverse;
 use strum::IntoEnumIterator;
 
-/// Rows on a page: with them it has less than 150 kB.
-const PER_PAGE: usize = 40;
+/// Rows on a page: with them even the fullest has less than 150 kB.
+const PER_PAGE: usize = 38;
 /// Rows that are sent at once at the most, on paper too.
 const MOST: usize = 1000;
 /// How many nodes are shown where there are more than fit.
@@ -47,11 +48,14 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
         (Some(from), count, _) => (from, count.unwrap_or(PER_PAGE).min(MOST)),
         _ => ((page - 1).saturating_mul(PER_PAGE), PER_PAGE),
     };
-    let window = service::window(context, &query, from, count).await?;
+    let mut window = service::window(context, &query, from, count).await?;
+    if page > 1 && window.rows.is_empty() && window.total > 0 {
+        // beyond the end is the last one
+        window = service::window(context, &query, (window.total - 1) / PER_PAGE * PER_PAGE, count).await?;
+    }
     let asked_for = value("op").and_then(|id| window.operations.iter().find(|operation| operation.id.as_str() == id).cloned());
-    let is_under_way = window.operations.iter().any(|operation| operation.under_way.is_some());
-    // nobody has one under way where nothing is
-    let batches = if is_under_way { batches::service::list_open(context).await? } else { Vec::new() };
+    let batches = batches::service::list_open(context).await?;
+    let is_under_way = !batches.is_empty() || window.operations.iter().any(|operation| operation.under_way.is_some());
     let ended = window.operations.iter().filter(|operation| operation.under_way.is_none());
     let ended =
         ended.map(|operation| Ended { id: operation.id.clone(), sentence: operation.sentence.clone(), is_bad: operation.is_bad }).collect();
@@ -271,52 +275,77 @@ impl List<'_> {
     }
 
     fn nodes(&self) -> impl IntoView + use<> {
-        // in trouble first; and where they are many, the fullest
+        // what is asked for first, then what is in trouble; and where they are many, the fullest
         let mut nodes: Vec<&NodeRow> = self.window.nodes.iter().collect();
-        let left_out = if nodes.len() > NODES { nodes.len() - (NODES - 1) } else { 0 };
-        if left_out > 0 {
-            let fullest = |node: &NodeRow| [node.cpu_percent, node.memory_percent, node.disk_percent].into_iter().flatten().max();
-            nodes.sort_by_key(|node| (node.online, std::cmp::Reverse(fullest(node))));
-            nodes.truncate(NODES - 1);
+        let mut more = Vec::new();
+        if nodes.len() > NODES {
+            nodes.sort_by_key(|node| (!self.is_chosen(node), node.reach == Reach::Answers, Reverse(node.fullest())));
+            more = nodes.split_off(NODES - 1);
+            more.sort_by_key(|node| &node.name);
         }
-        let more = (left_out > 0).then(|| view! { <span class="node-more">{left_out} " more"</span> });
+        let link = |node: &NodeRow| {
+            let figure = node.fullest().filter(|_| node.reach == Reach::Answers).map(|percent| view! { <Percent percent /> });
+            view! { <a href=self.toggled(node)>{node.name.to_string()} {figure}</a> }
+        };
+        let more = (!more.is_empty()).then(|| {
+            view! {
+                <button type="button" class="node-more" popovertarget="nodes">{more.len()} " more"</button>
+                <div class="pop mn node-all" id="nodes" popover="auto" role="group" aria-label="More nodes, with the fullest figure of each">
+                    {more.into_iter().map(link).collect_view()}
+                </div>
+            }
+        });
         view! { {nodes.into_iter().map(|node| self.node(node)).collect_view()} {more} }
     }
 
+    fn is_chosen(&self, node: &NodeRow) -> bool {
+        self.query.terms.contains(&Term::new(Field::Node, node.name.as_str()))
+    }
+
+    /// The list with a node as a filter, or without.
+    fn toggled(&self, node: &NodeRow) -> String {
+        address(&self.query.toggled(Term::new(Field::Node, node.name.as_str())), 1)
+    }
+
     fn node(&self, node: &NodeRow) -> AnyView {
-        let term = Term::new(Field::Node, node.name.as_str());
-        let is_chosen = self.query.terms.contains(&term);
-        let to = address(&self.query.toggled(term), 1);
-        let name = node.name.to_string();
-        let current = is_chosen.then_some("true");
-        if !node.online {
-            let since = node.away_since.map_or_else(
-                || "Does not answer.".to_owned(),
-                |since| format!("No answer for {}.", format::duration(self.window.now - since)),
-            );
+        let (to, name, current) = (self.toggled(node), node.name.to_string(), self.is_chosen(node).then_some("true"));
+        let lasts = node.away_since.map(|since| format!(" for {}", format::duration(self.window.now - since))).unwrap_or_default();
+        let trouble = match node.reach {
+            Reach::Answers => None,
+            Reach::Gone => Some(("Offline", format!("No answer{lasts}. Containers as last seen."))),
+            Reach::Slow => Some(("Slow", format!("Takes long to answer{lasts}. What is read from it may be missing."))),
+            Reach::CertificateChanged => Some(("Certificate", format!("Its certificate is not the one that the cluster knows{lasts}."))),
+            Reach::Failing => Some(("Failing", format!("Answers with errors{lasts}."))),
+        };
+        if let Some((word, said)) = trouble {
             return view! {
                 <a class="node gone" href=to aria-current=current>
                     <span class="node-head text-ink-2">
-                        <Glyph name="unknown" class="dot" />
+                        <Glyph name=if node.online { "warn" } else { "unknown" } class="dot" />
                         <span class="truncate">{name}</span>
-                        <span class="ml-auto pill pill-warn">"Offline"</span>
+                        <span class="ml-auto pill pill-warn">{word}</span>
                     </span>
-                    <span class="node-said">{since} " Containers as last seen."</span>
+                    <span class="node-said">{said}</span>
                 </a>
             }
             .into_any();
         }
         let figures = [("CPU", node.cpu_percent), ("Mem", node.memory_percent), ("Disk", node.disk_percent)];
+        let storage = node.storage.as_ref().map(|storage| format!("Of its disks and storages {storage} is the fullest"));
         let figure = |(label, percent): (&'static str, Option<u16>)| {
             let percent = percent?;
+            let title = storage.clone().filter(|_| label == "Disk");
             Some(view! {
-                <span class="node-figure">
+                <span class="node-figure" title=title>
                     <span class="text-ink-3">{label}</span>
                     <Meter percent label />
                     <Percent percent />
                 </span>
             })
         };
+        let hidden = node.fullest().is_none().then(|| {
+            view! { <span class="node-said">"Its figures need Sys.Audit on it."</span> }
+        });
         view! {
             <a class="node" href=to aria-current=current>
                 <span class="node-head">
@@ -324,6 +353,7 @@ impl List<'_> {
                     <span class="truncate">{name}</span>
                 </span>
                 {figures.into_iter().filter_map(figure).collect_view()}
+                {hidden}
             </a>
         }
         .into_any()
@@ -385,8 +415,8 @@ impl List<'_> {
         let rows: String = rows.iter().map(|row| self.row(row)).collect();
         let room = |id: &'static str| view! { <tbody id=id class="room" aria-hidden="true"><tr><td></td></tr></tbody> };
         view! {
-            <form id="verbs" method="post" action=Verb::Start.action()></form>
-            <table class="ct" id="list" aria-rowcount=total.to_string()>
+            <form method="post" action=Verb::Start.action()>
+            <table class="ct" id="list" aria-rowcount=(total + 1).to_string()>
                 <caption class="sr-only">"Containers"</caption>
                 <thead>
                     <tr>
@@ -415,6 +445,7 @@ impl List<'_> {
                 <tbody id="rows" data-from=from.to_string() data-total=total.to_string() inner_html=rows></tbody>
                 {room("below")}
             </table>
+            </form>
             {bulk_bar()}
             {self.pager()}
         }
@@ -503,9 +534,9 @@ struct Shown<'a> {
     is_stale: bool,
 }
 
-/// An empty value.
+/// An empty value, which the style sheet draws.
 fn nothing() -> AnyView {
-    view! { <span class="text-ink-3">"–"</span> }.into_any()
+    ().into_any()
 }
 
 impl Shown<'_> {
@@ -545,16 +576,13 @@ impl Shown<'_> {
         match (self.under_way(), self.condition()) {
             (Some(_), _) | (None, Condition::Creating) => "w-pending",
             (None, Condition::Error) => "w-error font-medium",
-            _ => "text-ink-2",
+            _ => "",
         }
     }
 
     /// Why a verb is not allowed now.
     fn refusal(&self, verb: Verb) -> Option<String> {
-        match self.operation {
-            Some(operation) if operation.under_way.is_some() => Some(operation.why.clone()),
-            _ => may(verb, self.row).err().map(Refusal::sentence),
-        }
+        hindrance(verb, self.row, self.operation)
     }
 
     /// Which verbs are allowed now, for the counts of the bar: a bit for each, in the order of [`Verb::ALL`].
@@ -568,10 +596,7 @@ impl Shown<'_> {
 
     fn view(self) -> impl IntoView + use<> {
         let row = self.row;
-        let uptime = match row.usage.filter(|_| row.status == Status::Running) {
-            Some(usage) => view! { <span class="c-only">"up "</span> {format::duration(self.now - usage.started_at)} }.into_any(),
-            None => nothing(),
-        };
+        let uptime = row.usage.filter(|_| row.status == Status::Running).map(|usage| format::duration(self.now - usage.started_at));
         let tags = row.tags.iter().map(|tag| {
             let only = address(&Query { terms: vec![Term::new(Field::Tag, &tag.name)], ..Query::default() }, 1);
             view! { <Tag text=tag.name.clone() colour=tag.colour.to_string() href=only /> }
@@ -585,12 +610,12 @@ impl Shown<'_> {
                     </label>
                 </td>
                 <td class="c-name">
-                    <span class="flex items-center gap-2.5 min-w-0">
+                    <span>
                         <svg class=format!("g g-{}", self.glyph()) aria-hidden="true" data-glyph>
                             <use href=format!("#s-{}", self.glyph()) />
                         </svg>
-                        <span class="min-w-0 flex-1">
-                            <a class="name block truncate leading-4" href=paths::container(&row.id) title=row.name.clone()>{row.name.clone()}</a>
+                        <span>
+                            <a class="name" href=paths::container(&row.id) title=row.name.clone()>{row.name.clone()}</a>
                             <span class="sub c-subm">{where_} {self.brief()}</span>
                         </span>
                     </span>
@@ -601,18 +626,18 @@ impl Shown<'_> {
                         {self.second_line()}
                     </span>
                 </td>
-                <td class="num c-id text-ink-2">{row.vmid.to_string()}</td>
-                <td class="c-node text-ink-2">{row.node.to_string()}</td>
-                <td class="c-cluster text-ink-2">{row.cluster.to_string()}</td>
-                <td class="c-tags"><span class="flex gap-1">{tags.collect_view()}</span></td>
-                <td class="c-ip text-ink-2">{self.address()}</td>
+                <td class="num c-id">{row.vmid.to_string()}</td>
+                <td class="c-node">{row.node.to_string()}</td>
+                <td class="c-cluster">{row.cluster.to_string()}</td>
+                <td class="c-tags"><span>{tags.collect_view()}</span></td>
+                <td class="c-ip">{self.address()}</td>
                 <td class="num c-cpu">{self.cpu()}</td>
                 <td class="c-hour">{sparkline(&row.history)}</td>
                 <td class="num c-mem">{self.memory()}</td>
-                <td class="num c-up text-ink-2">{uptime}</td>
-                <td class="c-template text-ink-2">{row.template_name.clone().unwrap_or_else(|| "–".to_owned())}</td>
+                <td class="num c-up">{uptime}</td>
+                <td class="c-template">{row.template_name.clone()}</td>
                 <td class="c-services">{services(&row.services)}</td>
-                <td class="c-event text-ink-2">{self.last_event()}</td>
+                <td class="c-event">{self.last_event()}</td>
                 <td class="c-verbs">{self.verbs()}</td>
             </tr>
         }
@@ -646,7 +671,7 @@ impl Shown<'_> {
             }
             (_, None, Some(operation), _) => line("sub w-error", operation),
             (_, None, None, Some(lock)) => view! {
-                <span class="sub w-lock flex items-center gap-1">
+                <span class="sub w-lock">
                     <Glyph name="lock" class="!w-2.5 !h-2.5" />
                     {format!("Locked: {}", lock.word())}
                 </span>
@@ -664,23 +689,19 @@ impl Shown<'_> {
     fn address(&self) -> AnyView {
         let Some(first) = self.row.addresses.first() else { return nothing() };
         let all = self.row.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        let more = (self.row.addresses.len() > 1).then(|| format!(" +{}", self.row.addresses.len() - 1));
-        view! { <span class="block truncate" title=all>{first.to_string()} <span class="text-ink-3">{more}</span></span> }.into_any()
+        let more = (self.row.addresses.len() > 1).then(|| view! { <span class="u">{format!(" +{}", self.row.addresses.len() - 1)}</span> });
+        view! { <span title=all>{first.to_string()} {more}</span> }.into_any()
     }
 
     fn cpu(&self) -> AnyView {
         let Some(usage) = self.row.usage else { return nothing() };
-        let (cpu, memory) = (usage.cpu_percent, usage.memory_percent());
-        let cores = self.row.cores.map(|cores| view! { <span class="u c-only">{format!(" of {cores}")}</span> });
+        let percent = usage.cpu_percent;
+        let cores = self.row.cores.map(|cores| view! { <span class="c-only">{format!(" of {cores}")}</span> });
         view! {
             <span class="two">
-                <Percent percent=cpu />
-                {cores}
-                <Meter percent=cpu label="CPU" />
-            </span>
-            <span class="two m-only">
-                <Percent percent=memory />
-                <Meter percent=memory label="Memory" />
+                <span class=figure_class(percent)>{percent}</span>
+                <span class="u">" %" {cores}</span>
+                <Bar percent />
             </span>
         }
         .into_any()
@@ -694,7 +715,7 @@ impl Shown<'_> {
             <span class="two">
                 <span class=figure_class(percent)>{part}</span>
                 <span class="u">{format!(" / {whole}")}</span>
-                <Meter percent label="Memory" />
+                <Bar percent />
             </span>
         }
         .into_any()
@@ -703,8 +724,7 @@ impl Shown<'_> {
     fn last_event(&self) -> AnyView {
         let Some(event) = &self.row.last_event else { return nothing() };
         let text = title_of(event.kind, event.verb, event.upid.as_ref());
-        view! { <span class="block truncate" title=event.actor.to_string()>{text} " " <When at=event.at now=self.now * 1000 /></span> }
-            .into_any()
+        view! { <span title=event.actor.to_string()>{text} " " <When at=event.at now=self.now * 1000 /></span> }.into_any()
     }
 
     /// The verbs of a row: real buttons of a real form, at the same place in every row, disabled with the reason. All the others are in
@@ -716,7 +736,6 @@ impl Shown<'_> {
             view! {
                 <button
                     class="vb"
-                    form="verbs"
                     formaction=verb.action()
                     name="id"
                     value=row.id.to_string()
@@ -724,19 +743,22 @@ impl Shown<'_> {
                     aria-disabled=refused.is_some().then_some("true")
                     title=refused
                 >
-                    <Icon name=verb.icon() class="i-sm" />
+                    {icon(verb.icon())}
                 </button>
             }
         };
         view! {
             <span class="verbs">
                 {[Verb::Start, Verb::Shutdown, Verb::Restart].map(small)}
-                <a class="vb" href=paths::menu(&row.id) data-menu aria-label=format!("More for {}", row.name)>
-                    <Icon name="ellipsis" class="i-sm" />
-                </a>
+                <a class="vb" href=paths::menu(&row.id) data-menu aria-label=format!("More for {}", row.name)>{icon("ellipsis")}</a>
             </span>
         }
     }
+}
+
+/// An icon in what has a name of its own; there is one in each row four times.
+fn icon(name: &'static str) -> impl IntoView {
+    view! { <svg class="i"><use href=format!("#i-{name}") /></svg> }
 }
 
 fn sparkline(history: &[u8]) -> AnyView {
@@ -744,7 +766,7 @@ fn sparkline(history: &[u8]) -> AnyView {
     if history.len() < 6 {
         return nothing();
     }
-    view! { <Sparkline values=history.to_vec() label="CPU in the last hour" /> }.into_any()
+    view! { <Sparkline values=history.to_vec() label="CPU" /> }.into_any()
 }
 
 /// What runs in it, with a link where it has a page.
@@ -752,7 +774,7 @@ fn services(services: &[ServiceLine]) -> AnyView {
     // what one can go to comes first
     let first = services.iter().find(|service| service.web_url.is_some()).or(services.first());
     let Some(first) = first else { return nothing() };
-    let more = (services.len() > 1).then(|| view! { <span class="text-ink-3">{format!(" +{}", services.len() - 1)}</span> });
+    let more = (services.len() > 1).then(|| view! { <span class="u">{format!(" +{}", services.len() - 1)}</span> });
     let name = first.name.clone();
     let first = match first.web_url.clone() {
         Some(url) => {
@@ -761,7 +783,7 @@ fn services(services: &[ServiceLine]) -> AnyView {
         }
         None => view! { <span>{name}</span> }.into_any(),
     };
-    view! { <span class="block truncate">{first} {more}</span> }.into_any()
+    view! { <span>{first} {more}</span> }.into_any()
 }
 
 /// All verbs, in a menu. What can lose data asks first: a stop in the menu itself, a deletion on a page of its own.
@@ -834,5 +856,63 @@ where
             <span>"Delete…"</span>
             <span class="why">{delete}</span>
         </a>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        containers::model::{Tag, tests::row},
+        events::model::{ContainerEvent, EventKind},
+        services::model::{ServiceKind, ServiceStatus},
+    };
+
+    /// What a page has besides its rows, with three nodes and their figures: measured at 19.6 kB.
+    const BESIDES: usize = 22_000;
+
+    #[test]
+    fn a_page_of_the_fullest_rows_is_no_more_than_150_kb() {
+        let now = 1_795_392_000;
+        let service = ServiceLine {
+            name: "Home Assistant".into(),
+            kind: ServiceKind::Docker,
+            status: ServiceStatus::Running,
+            port: Some(8123),
+            web_url: Some("http://192.168.178.123:8123/".into()),
+        };
+        let event = ContainerEvent {
+            id: "0190163d8694739baea5966c26f8ad91".parse().unwrap(),
+            vmid: 101.try_into().unwrap(),
+            name: String::new(),
+            kind: EventKind::Started,
+            actor: "administrator@pve".parse().unwrap(),
+            source: None,
+            operation: None,
+            verb: Some(Verb::Start),
+            upid: None,
+            code: "ok".into(),
+            manner: None,
+            before: None,
+            after: None,
+            at: (now - 60) * 1000,
+        };
+        let colour = || "#b91c1c".parse().unwrap();
+        let row = ContainerRow {
+            name: "home-automation-01".into(),
+            tags: ["production", "monitoring", "home"].map(|name| Tag { name: name.into(), colour: colour(), text: colour() }).into(),
+            usage: Some(Usage { cpu_percent: 78, memory: 3 << 30, memory_limit: 4 << 30, started_at: now - 86_400 }),
+            cores: Some(4.0),
+            template_name: Some("home-assistant".into()),
+            addresses: vec!["192.168.178.123".parse().unwrap(), "2001:db8::123".parse().unwrap()],
+            history: (0..60).map(|place| place % 7 * 13).collect(),
+            services: vec![service.clone(), service],
+            last_event: Some(Box::new(event)),
+            ..row(Status::Running)
+        };
+        let parts = Parts::default();
+        let shown = Shown { row: &row, operation: None, now, is_stale: false };
+        let html = parts.keyed("tr", "r-0190163d8694739baea5966c26f8ad91", || shown.view());
+        assert!(PER_PAGE * html.len() + BESIDES <= 150_000, "{} B a row: {html}", html.len());
     }
 }

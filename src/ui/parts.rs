@@ -19,9 +19,18 @@ pub fn Meter(
             aria-label=label
             aria-valuenow=percent.min(100).to_string()
         >
-            <rect width=format!("{}%", percent.min(100)) height="100%" />
+            <rect width=format!("{}%", percent.min(100)) />
         </svg>
     }
+}
+
+/// The same beside its figure, which says it to who cannot see it.
+#[component]
+pub fn Bar(
+    /// 0 to 100; more is drawn as 100.
+    percent: u16,
+) -> impl IntoView {
+    view! { <svg class=format!("m {}", level(percent)).trim_end().to_owned() aria-hidden="true"><rect width=format!("{}%", percent.min(100)) /></svg> }
 }
 
 /// The class of a meter: none, `hi` from 75, `top` from 90.
@@ -45,9 +54,9 @@ pub fn Percent(
 /// The class of a figure that has this meter.
 pub fn figure_class(percent: u16) -> &'static str {
     match level(percent) {
-        "top" => "num top-t",
-        "hi" => "num hi-t",
-        _ => "num",
+        "top" => "top-t",
+        "hi" => "hi-t",
+        _ => "",
     }
 }
 
@@ -63,8 +72,8 @@ pub fn Tag(
     href: String,
 ) -> impl IntoView {
     let inside = view! {
-        <svg viewBox="0 0 6 6" aria-hidden="true">
-            <rect width="6" height="6" rx="1" fill=colour />
+        <svg aria-hidden="true">
+            <rect fill=colour />
         </svg>
         {text}
     };
@@ -86,15 +95,21 @@ pub fn Sparkline(
     let top = values.iter().copied().max().unwrap_or(0).max(40);
     let last = values.last().copied().unwrap_or(0);
     let most = values.iter().copied().max().unwrap_or(0);
-    let mut points = String::with_capacity(values.len() * 6);
-    // the newest is at the right edge, however short the history is
-    for (place, value) in values.iter().enumerate() {
-        let x = 60 - values.len().min(60) + place + 1;
+    // of two values that share a point the higher; the newest is at the right edge, however short the history is
+    let pairs: Vec<u8> = values.rchunks(2).rev().map(|pair| pair.iter().copied().max().unwrap_or_default()).collect();
+    let mut points = String::with_capacity(pairs.len() * 6);
+    // between two that are the same a line needs none
+    let is_bend = |place: usize| {
+        let at = |place: usize| pairs.get(place);
+        place == 0 || at(place - 1) != at(place) || at(place + 1) != at(place)
+    };
+    for (place, value) in pairs.iter().enumerate().filter(|(place, _)| is_bend(*place)) {
+        let x = 30 - pairs.len().min(30) + place + 1;
         let y = 20 - u16::from(*value) * 18 / u16::from(top) - 1;
         points.push_str(&format!("{x},{y} "));
     }
     view! {
-        <svg class="spark" viewBox="0 0 60 20" preserveAspectRatio="none" role="img" aria-label=format!("{label}: {last} % now, {most} % at most")>
+        <svg class="spark" viewBox="0 0 30 20" preserveAspectRatio="none" role="img" aria-label=format!("{label}: {last} % now, {most} % at most")>
             <polyline points=points.trim_end().to_owned() />
         </svg>
     }
