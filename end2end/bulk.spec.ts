@@ -1,6 +1,6 @@
 /* One verb for many: selected by mouse and by keyboard, asked about once, and followed to the end of each. */
 import type { Page } from '@playwright/test'
-import { expect, hasJavaScript, row, test } from './fixtures'
+import { expect, hasJavaScript, listen, row, test } from './fixtures'
 
 const box = (page: Page, name: string) => row(page, name).getByRole('checkbox', { name: `Select ${name}`, exact: true })
 const bar = (page: Page) => page.getByRole('form', { name: 'Selected containers' })
@@ -142,4 +142,40 @@ test('who may only look is told that nothing can be done @both', async ({ page, 
   await bar(page).getByRole('button', { name: /^Start/ }).click()
   await expect(page.getByRole('heading', { name: 'Nothing to start' })).toBeVisible()
   await expect(page.getByText('needs VM.PowerMgmt')).toBeVisible()
+})
+
+test('a question about many stands still under who reads it', async ({ page, berth }) => {
+  await page.clock.install()
+  const { say, asked } = await listen(page)
+  await berth.signIn(page)
+  await page.goto(`${berth.url}/bulk?verb=start&all&q=status:stopped`)
+  await berth.ready(page)
+  await say('*', 'list', '0190163d8694739baea5966c26f8ad91')
+  expect(await asked()).toBe(0)
+  await page.clock.runFor(60_000)
+  expect(await asked()).toBe(0)
+})
+
+test('the page of a batch looks again for what stands on it once a second', async ({ page, berth }) => {
+  await page.clock.install()
+  const { say, asked } = await listen(page)
+  await berth.signIn(page)
+  await choose(page, 'grafana', 'pihole')
+  await bar(page).getByRole('button', { name: /^Shut down/ }).click()
+  await page.getByRole('button', { name: 'Shut down 2 containers' }).click()
+  await expect(page.getByRole('status').filter({ hasText: '2 of 2 done' })).toBeVisible({ timeout: 20_000 })
+  const id = await page.getByRole('link', { name: 'grafana', exact: true }).getAttribute('href').then((href) => href!.split('/').pop()!)
+  // time stands still from here on
+  await page.clock.pauseAt(await page.evaluate(() => Date.now() + 1000))
+  const many = Array.from({ length: 20 }, () => id)
+  for (let second = 0; second < 3; second++) {
+    await page.clock.runFor(1100)
+    const before = await asked()
+    await say(...many)
+    expect(await asked()).toBe(before + 1)
+    // so long an answer takes
+    await page.request.get(page.url())
+    await say(...many)
+    expect(await asked()).toBe(before + 1)
+  }
 })

@@ -1,6 +1,6 @@
 /* The page of a container: what it is, what it uses, what was done to it, and what Proxmox says of that. */
 import type { Page } from '@playwright/test'
-import { choose, expect, hasJavaScript, row, test, type Berth } from './fixtures'
+import { choose, expect, hasJavaScript, listen, row, stopBeats, test, type Berth } from './fixtures'
 
 async function open(page: Page, berth: Berth, name: string) {
   await berth.signIn(page)
@@ -92,30 +92,37 @@ test('a history is filtered by who, what and how it ended @both', async ({ page,
 })
 
 test('the page looks again for its own container, and for all the others only now and then', async ({ page, berth }) => {
-  await page.addInitScript(() => {
-    const own = window as any
-    own.EventSource = class extends EventSource {
-      constructor(url: string) {
-        super(url)
-        own.stream = this
-      }
-    }
-  })
+  await stopBeats(page)
+  const { say, asked } = await listen(page)
   await open(page, berth, 'db')
   const id = page.url().split('/').pop()!
-  const asked: string[] = []
-  await page.route('**/api/get_page*', async (route) => {
-    asked.push(route.request().url())
-    await route.continue()
-  })
-  const say = (word: string) => page.evaluate((data) => (window as any).stream.dispatchEvent(new MessageEvent('message', { data })), word)
+  const before = await asked()
   // what a busy cluster says in a few seconds
-  for (let turn = 0; turn < 50; turn++) {
-    await say('list')
-    await say(`f${id.slice(1)}`)
-  }
-  const before = asked.length
-  expect(before).toBeLessThanOrEqual(2)
+  await say(...Array.from({ length: 50 }, () => ['list', `f${id.slice(1)}`]).flat())
+  expect(await asked()).toBeLessThanOrEqual(before + 1)
+  const then = await asked()
   await say(id)
-  await expect.poll(() => asked.length).toBeGreaterThan(before)
+  await expect.poll(asked).toBeGreaterThan(then)
+})
+
+test('the page of an operation looks again for what stands on it, and for all the others only now and then', async ({ page, berth }) => {
+  await stopBeats(page)
+  await berth.signIn(page)
+  await choose(page, 'web', 'Start')
+  await expect(row(page, 'web')).toContainText('Running')
+  await row(page, 'web').getByRole('link', { name: 'web', exact: true }).click()
+  await page.getByRole('link', { name: 'Started', exact: true }).first().click()
+  const { say, asked } = await listen(page)
+  await page.reload()
+  await berth.ready(page)
+  const id = await page.getByRole('link', { name: 'Go to web' }).getAttribute('href').then((href) => href!.split('/').pop()!)
+  for (let turn = 0; turn < 5; turn++) {
+    await say(...Array.from({ length: 10 }, (_, digit) => `${digit}${id.slice(1)}`).filter((other) => other !== id))
+    // so long an answer takes
+    await page.request.get(page.url())
+  }
+  const before = await asked()
+  expect(before).toBeLessThanOrEqual(1)
+  await say(id)
+  await expect.poll(asked).toBe(before + 1)
 })

@@ -182,6 +182,35 @@ export async function choose(page: Page, name: string, verb: string) {
   await menu.getByRole('button', { name: new RegExp(`^${verb}(?!,)`) }).click({ force: true })
 }
 
+/* The words that a tab hears, and how often it asks for its page: to be called before the first page is opened. */
+export async function listen(page: Page) {
+  await page.addInitScript(() => {
+    const own = window as any
+    own.asked = 0
+    own.EventSource = class extends EventSource {
+      constructor(url: string) {
+        super(url)
+        own.stream = this
+      }
+    }
+    const fetch = window.fetch
+    window.fetch = (asked: RequestInfo | URL, options?: RequestInit) => {
+      if ((asked instanceof Request ? asked.url : String(asked)).includes('/api/get_page')) own.asked++
+      return fetch(asked, options)
+    }
+  })
+  return {
+    say: (...words: string[]) =>
+      page.evaluate((words) => words.forEach((data) => (window as any).stream.dispatchEvent(new MessageEvent('message', { data }))), words),
+    asked: () => page.evaluate(() => (window as any).asked as number),
+  }
+}
+
+/* Nothing is done every so often any more: what happens then was told by the stream, or pressed. */
+export function stopBeats(page: Page) {
+  return page.addInitScript(() => ((window as any).setInterval = () => 0))
+}
+
 /* What the authenticator app of twofactor@pve shows (RFC 6238), where the cluster's time is ours: with a speed of 1. */
 export function codeOfApp() {
   // JBSWY3DPEHPK3PXP in Base32

@@ -60,6 +60,29 @@ test('a deletion wants the name, refuses a wrong one, and the container is gone 
   await expect(page.locator('#history')).toContainText('alice@pve')
 })
 
+test('a deletion whose task fails says so with its reference, and not beside the name', async ({ page, berth }) => {
+  berth.expectStatus(422, 502)
+  await berth.signIn(page)
+  await (await openMenu(page, 'web')).getByRole('link', { name: 'Delete…' }).click()
+  await expect(page.getByRole('heading', { name: 'Delete web?' })).toBeVisible()
+  await berth.ready(page)
+  const [field, press] = [page.getByLabel('Type web to confirm'), page.getByRole('button', { name: 'Delete container' })]
+  await field.fill('wbe')
+  await press.click()
+  await expect(page.locator('#confirm-said')).not.toBeEmpty()
+  await berth.cluster.fault({ method: 'DELETE', action: { kind: 'fail_task', text: 'disk is busy' } })
+  await field.fill('web')
+  await press.click()
+  const toast = page.locator('.toasts section')
+  await expect(toast).toContainText('Delete failed for web.')
+  await expect(toast).toContainText(/Proxmox tried, and the task for CT 103 failed.\s*Reference [0-9A-Z]{4}-[0-9A-Z]{2}/)
+  // what was wrong with the name before is right now
+  await expect(page.locator('#confirm-said')).toBeEmpty()
+  await expect(field).toHaveAttribute('aria-invalid', 'false')
+  await toast.getByRole('link', { name: 'Show operation' }).click()
+  await expect(page.getByRole('heading', { level: 1, name: 'Delete web' })).toBeVisible()
+})
+
 test('a verb goes on when its page is left, and its end is there on return @both', async ({ page, berth }) => {
   await berth.signIn(page)
   await row(page, 'slow-to-start').getByRole('button', { name: 'Start slow-to-start', exact: true }).click()

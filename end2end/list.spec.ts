@@ -1,5 +1,5 @@
 /* The list as a tool: searched, sorted, walked by keyboard, and true when a part of the world is away. */
-import { expect, hasJavaScript, row, test } from './fixtures'
+import { expect, hasJavaScript, listen, row, stopBeats, test } from './fixtures'
 
 const names = '#rows .name'
 
@@ -230,6 +230,59 @@ test('a stream that is cut five times misses nothing', async ({ page, berth, bro
     await expect(row(page, 'web')).toContainText(end, { timeout: 15_000 })
   }
   await other.context().close()
+})
+
+test('a stream that was answered with an error is asked for again, and everything with it', async ({ page, berth }) => {
+  test.slow()
+  berth.expectStatus(502)
+  await stopBeats(page)
+  const { asked } = await listen(page)
+  const answers = [{ status: 502 }, { status: 502 }, { contentType: 'text/event-stream', body: 'retry: 100\n\n' }]
+  let [release, streams] = [() => {}, 0]
+  const held = new Promise<void>((done) => (release = done))
+  await page.route('**/api/live', async (route) => {
+    const answer = answers[streams++]
+    if (answer) return route.fulfill(answer)
+    await held
+    return route.continue()
+  })
+  await berth.signIn(page)
+  // the third one is open and says nothing, so it is its opening that asks
+  await expect.poll(asked, { timeout: 15_000 }).toBe(1)
+  expect(streams).toBeGreaterThanOrEqual(3)
+  release()
+  await berth.cluster.act('/nodes/pve1/lxc/103/status/start')
+  await expect(row(page, 'web')).toContainText('Running', { timeout: 15_000 })
+})
+
+test('an answer that never comes does not keep the page from looking again', async ({ page, berth }) => {
+  await page.clock.install()
+  await berth.signIn(page)
+  let [hang, hung] = [() => {}, 0]
+  const isHanging = new Promise<void>((done) => (hang = done))
+  await page.route(
+    '**/api/get_page*',
+    () => {
+      hung++
+      hang()
+    },
+    { times: 1 },
+  )
+  await isHanging
+  await berth.cluster.act('/nodes/pve1/lxc/103/status/start')
+  // a limit and a beat later
+  await page.clock.runFor(26_000)
+  await expect(row(page, 'web')).toContainText('Running', { timeout: 15_000 })
+  await expect(page.getByRole('alert')).toHaveCount(0)
+  expect(hung).toBe(1)
+})
+
+test('a verb that needs the name typed leads to where it is asked for', async ({ page, berth }) => {
+  berth.expectStatus(409, 404)
+  await berth.signIn(page)
+  await page.route('**/api/start_container', (route) => route.fulfill({ status: 409, json: { identity_unclear: { vmid: 103 } } }))
+  await row(page, 'web').getByRole('button', { name: 'Start web', exact: true }).click()
+  await expect(page).toHaveURL(/\/containers\/[0-9a-f]{32}\/confirm\?verb=start$/)
 })
 
 test('a hidden tab costs nothing, and is right at once when it is back', async ({ page, berth, context }) => {

@@ -106,6 +106,12 @@ pub fn live() -> &'static str {
     "/api/live"
 }
 
+/// Its word for the listener's own list. Any other is a container's id.
+pub const LIVE_LIST: &str = "list";
+
+/// Its word for who has missed something: look at everything.
+pub const LIVE_EVERYTHING: &str = "*";
+
 /// A page of who is signed in; see [`crate::pages`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Page {

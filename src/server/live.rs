@@ -5,11 +5,14 @@
 //! process did it itself, and whether a user may hear of it the source says too. So the operations of other replicas, which share nothing
 //! with this one but the database, are heard of within a beat.
 //!
-//! Besides, who listens hears [`LIST`] when their own list looks different, and never more often than every [`LIST_EVERY`]. It has no number
+//! Besides, who listens hears [`LIVE_LIST`] when their own list looks different, and never more often than every [`LIST_EVERY`]. It has no number
 //! of its own: who comes back after a break hears it at once.
 
 use super::{AppState, context::SignedIn, session::Sessions};
-use crate::error::AppError;
+use crate::{
+    error::AppError,
+    paths::{LIVE_EVERYTHING, LIVE_LIST},
+};
 use async_trait::async_trait;
 use axum::{
     body::Body,
@@ -33,9 +36,7 @@ use tower_sessions::{Session, session::Id};
 const BEAT: Duration = Duration::from_secs(1);
 /// How often a stream looks whether its session is still there, and says that it is there itself.
 const CHECK: Duration = Duration::from_secs(10);
-/// The word for the listener's own list.
-pub const LIST: &str = "list";
-/// How often that is said at most.
+/// How often [`LIVE_LIST`] is said at most.
 const LIST_EVERY: Duration = Duration::from_millis(250);
 /// How many changes are kept for who comes back after a short break.
 const KEPT: usize = 256;
@@ -207,7 +208,7 @@ pub async fn stream<S: Source>(
     let mut check = tokio::time::interval_at(Instant::now() + CHECK, CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let first = match missed {
-        Missed::Unknown => event(&live, number, "*"),
+        Missed::Unknown => event(&live, number, LIVE_EVERYTHING),
         Missed::These(changes) => {
             let words = changes.iter().filter_map(|(number, about)| Some(event(&live, *number, &source.word(about, &listener)?)));
             // where nothing was missed, the place to come back to
@@ -281,7 +282,7 @@ impl<S: Source> Streaming<S> {
                 change = self.receiver.recv() => Some(change),
                 () = list => {
                     self.list_from = Instant::now() + LIST_EVERY;
-                    return Some(format!("data: {LIST}\n\n"));
+                    return Some(format!("data: {LIVE_LIST}\n\n"));
                 }
             };
             match heard {
@@ -291,7 +292,9 @@ impl<S: Source> Streaming<S> {
                         return Some(event(&self.live, number, &word));
                     }
                 }
-                Some(Err(broadcast::error::RecvError::Lagged(_))) => return Some(event(&self.live, self.live.told().number, "*")),
+                Some(Err(broadcast::error::RecvError::Lagged(_))) => {
+                    return Some(event(&self.live, self.live.told().number, LIVE_EVERYTHING));
+                }
                 Some(Err(broadcast::error::RecvError::Closed)) => return None,
             }
         }

@@ -1,7 +1,7 @@
 //! What only a browser can do.
 
-use crate::error::AppError;
-use js_sys::Function;
+use crate::{error::AppError, paths};
+use js_sys::{Function, Object, Promise, Reflect};
 use leptos::{
     prelude::*,
     server_fn::{
@@ -11,11 +11,23 @@ use leptos::{
         response::ClientRes,
     },
 };
-use wasm_bindgen::{JsCast, closure::Closure, convert::FromWasmAbi};
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use wasm_bindgen::{JsCast, closure::Closure, convert::FromWasmAbi, prelude::wasm_bindgen};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, Event, EventSource, EventTarget, FormData, HtmlElement, HtmlFormElement, MessageEvent, UrlSearchParams};
 
-/// The word of the stream for who has missed something.
-pub const EVERYTHING: &str = "*";
+#[wasm_bindgen]
+extern "C" {
+    /// An element, as far as it takes the focus in a way of one's own.
+    type Focusable;
+    #[wasm_bindgen(method)]
+    fn focus(this: &Focusable, options: &Object);
+}
+
+/// After so many seconds a stream that was refused is asked for again, and each time after twice as many.
+const AGAIN: u64 = 2;
+/// But never after more than these.
+const AGAIN_AT_MOST: u64 = 30;
 
 /// Sets a cookie that the server reads at the next page.
 pub fn set_cookie(line: &str) {
@@ -122,14 +134,29 @@ impl Submission {
         }
     }
 
-    /// Says in the form why it was refused, and goes back to its field; false where it has no place for that.
+    /// Says beside its field what is wrong with that, and goes back to it; false where it has no place for that.
     pub fn refuse(&self, sentence: &str) -> bool {
-        let find = |what| self.form.query_selector(what).ok().flatten();
-        let Some(place) = find(".err") else { return false };
-        place.set_text_content(Some(sentence));
-        if let Some(field) = find(".input") {
-            set(&field, "aria-invalid", Some("true"));
+        let is_said = self.say(sentence);
+        if is_said && let Some(field) = self.field() {
             focus(&field);
+        }
+        is_said
+    }
+
+    /// Nothing is known to be wrong with its field any more.
+    pub fn accept(&self) {
+        self.say("");
+    }
+
+    fn field(&self) -> Option<Element> {
+        self.form.query_selector(".input").ok().flatten()
+    }
+
+    fn say(&self, sentence: &str) -> bool {
+        let Some(place) = self.form.query_selector(".err").ok().flatten() else { return false };
+        place.set_text_content(Some(sentence));
+        if let Some(field) = self.field() {
+            set(&field, "aria-invalid", Some(if sentence.is_empty() { "false" } else { "true" }));
         }
         true
     }
@@ -150,30 +177,74 @@ pub async fn post(action: &str, body: String) -> (Result<(), AppError>, String) 
     sent.await.unwrap_or_else(|error: AppError| (Err(error), String::new()))
 }
 
-/// Listens to a stream while this tab is on screen, word by word. Where it comes back to the screen there is news about everything
-/// ([`EVERYTHING`]): what happened meanwhile was not heard.
+/// What comes of some work, where it comes in time.
+pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let over = Promise::new(&mut |done, _| {
+        let millis = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+        // fails for no function
+        let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(&done, millis);
+    });
+    let (mut work, mut over) = (pin!(work), pin!(JsFuture::from(over)));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => over.as_mut().poll(context).map(|_| None),
+    })
+    .await
+}
+
+/// Listens to a stream while this tab is on screen, word by word. Where it comes back to the screen, or was refused for a while, there is
+/// news about everything ([`paths::LIVE_EVERYTHING`]): what happened meanwhile was not heard.
 pub fn follow(path: &'static str, tell: impl Fn(&str) + Clone + 'static) {
+    let stream = StoredValue::new_local(None::<EventSource>);
+    // how often, since it was open last
+    let refused = StoredValue::new(0_u32);
+    let callbacks = StoredValue::new_local(Vec::<Function>::new());
+    let open = move || {
+        let Ok(source) = EventSource::new(path) else { return };
+        callbacks.with_value(|callbacks| {
+            source.set_onmessage(callbacks.first());
+            source.set_onopen(callbacks.get(1));
+            source.set_onerror(callbacks.get(2));
+        });
+        stream.set_value(Some(source));
+    };
     let heard = tell.clone();
     let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| heard(&event.data().as_string().unwrap_or_default()));
-    let callback = hear.as_ref().unchecked_ref::<Function>().clone();
+    let opened = tell.clone();
+    let opened = Closure::<dyn Fn()>::new(move || {
+        if refused.try_update_value(std::mem::take).is_some_and(|times| times > 0) {
+            opened(paths::LIVE_EVERYTHING);
+        }
+    });
+    let failed = Closure::<dyn Fn()>::new(move || {
+        // after a break the browser comes back by itself; an answer that is no stream, as a proxy sends it, is the end of it
+        let is_over = stream.with_value(|stream| stream.as_ref().is_some_and(|source| source.ready_state() == EventSource::CLOSED));
+        if !is_over {
+            return;
+        }
+        stream.set_value(None);
+        let times = refused.get_value();
+        refused.set_value(times + 1);
+        let wait = AGAIN_AT_MOST.min(AGAIN << times.min(8));
+        let again = move || {
+            if is_visible() && stream.with_value(Option::is_none) {
+                open();
+            }
+        };
+        set_timeout(again, Duration::from_secs(wait));
+    });
     // with the tab
-    hear.forget();
-    let open = move || {
-        let source = EventSource::new(path).ok()?;
-        source.set_onmessage(Some(&callback));
-        Some(source)
-    };
-    let stream = StoredValue::new_local(if is_visible() { open() } else { None });
+    callbacks.set_value([hear.into_js_value(), opened.into_js_value(), failed.into_js_value()].map(JsCast::unchecked_into).into());
+    if is_visible() {
+        open();
+    }
     let follow = move || {
-        let is_back = is_visible() && stream.with_value(Option::is_none);
-        stream.update_value(|stream| match (is_visible(), stream.take()) {
-            (true, None) => *stream = open(),
-            (true, kept) => *stream = kept,
-            (false, Some(source)) => source.close(),
-            (false, None) => {}
-        });
-        if is_back {
-            tell(EVERYTHING);
+        let is_open = stream.with_value(Option::is_some);
+        if is_visible() && !is_open {
+            open();
+            tell(paths::LIVE_EVERYTHING);
+        } else if !is_visible() {
+            stream.update_value(|stream| stream.take().iter().for_each(EventSource::close));
         }
     };
     let shown = follow.clone();
@@ -232,6 +303,16 @@ pub fn focus(element: &Element) {
     if let Some(element) = element.dyn_ref::<HtmlElement>() {
         // fails only where it is gone
         let _ = element.focus();
+    }
+}
+
+/// The same, and nothing scrolls: nobody has asked for that.
+pub fn focus_in_place(element: &Element) {
+    let options = Object::new();
+    // fails for what is no object
+    let _ = Reflect::set(&options, &"preventScroll".into(), &true.into());
+    if element.has_type::<HtmlElement>() {
+        element.unchecked_ref::<Focusable>().focus(&options);
     }
 }
 

@@ -50,6 +50,7 @@ pub fn listen(place: Place, toasts: Toasts) {
             name => name,
         };
         toasts.announce(format!("{name}: {}", verb.under_way()));
+        form.accept();
         shows(&id, verb);
         spawn_local(async move {
             let (answer, location) = browser::post(form.action(), form.body()).await;
@@ -61,7 +62,9 @@ pub fn listen(place: Place, toasts: Toasts) {
                 Ok(()) if !form.data("then").is_empty() => return browser::leave_for(&location),
                 Ok(()) => operation.iter().for_each(|operation| place.tell_of(operation)),
                 Err(AppError::SignedOut) => return browser::leave_for(&paths::login_then(&browser::here())),
-                Err(error) if form.refuse(&error.to_string()) => {}
+                Err(AppError::IdentityUnclear { .. }) => return browser::leave_for(&confirmation(&id, verb)),
+                // what is wrong with the field stands beside it, and with all else the field has nothing to do
+                Err(error @ AppError::Invalid { .. }) if form.refuse(&error.to_string()) => {}
                 Err(error) => {
                     operation.iter().for_each(|operation| place.has_told(operation));
                     let link = operation.as_ref().map(paths::operation);
@@ -73,12 +76,18 @@ pub fn listen(place: Place, toasts: Toasts) {
     });
 }
 
+/// Where a verb is asked for that needs the name typed: nothing else tells whether this is still the same container.
+fn confirmation(id: &str, verb: Verb) -> String {
+    format!("/containers/{id}/confirm?verb={verb}")
+}
+
 /// Sends the question about many containers, and goes to the page that follows them.
 fn ask(form: Submission, place: Place, toasts: Toasts) {
     if form.is_disabled() || !place.send(paths::RUN_BATCH, None) {
         return;
     }
     form.mark(true);
+    form.accept();
     spawn_local(async move {
         let (answer, location) = browser::post(form.action(), form.body()).await;
         form.mark(false);
@@ -89,7 +98,7 @@ fn ask(form: Submission, place: Place, toasts: Toasts) {
                 browser::leave_for(&location);
             }
             Err(AppError::SignedOut) => browser::leave_for(&paths::login_then(&browser::here())),
-            Err(error) if form.refuse(&error.to_string()) => {}
+            Err(error @ AppError::Invalid { .. }) if form.refuse(&error.to_string()) => {}
             Err(error) => toasts.fail("Nothing was begun.".to_owned(), Some(error), None),
         }
     });

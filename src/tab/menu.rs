@@ -1,8 +1,10 @@
 //! The menu of a row: its verbs come from the server when it is opened, so that they are those of now, and a list of any length carries
 //! none.
 
-use super::browser::{self, around, find, find_all, focus};
-use crate::pages::api::get_page;
+use super::{
+    browser::{self, around, find, find_all, focus},
+    place::get_in_time,
+};
 use js_sys::{Function, Object, Reflect};
 use leptos::{prelude::document, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
@@ -24,7 +26,7 @@ pub fn listen() {
 pub fn open(link: Element) {
     let Some(address) = link.get_attribute("href") else { return };
     spawn_local(async move {
-        let Ok(page) = get_page(address.clone(), None).await else { return browser::leave_for(&address) };
+        let Ok(page) = get_in_time(address.clone(), None).await else { return browser::leave_for(&address) };
         if fill(&page.html).is_none() {
             return browser::leave_for(&address);
         }

@@ -13,7 +13,7 @@ use crate::{
         api::get_page,
         model::{Ended, RenderedPage},
     },
-    paths,
+    paths::{self, Page},
     ui::toasts::Toasts,
 };
 use leptos::{prelude::*, task::spawn_local};
@@ -28,10 +28,12 @@ const BEAT: Duration = Duration::from_secs(10);
 /// How often a page asks for itself on which something is under way.
 const SOON: Duration = Duration::from_secs(2);
 
-/// How often a page that is not the list looks again because the list has changed, in milliseconds.
+/// How often a page that is not the list looks again because of what it does not show, in milliseconds.
 const OTHERS: f64 = 5000.0;
-/// The word of the stream for the list.
-const LIST: &str = "list";
+/// How often the page of a batch looks again because of what it shows: many containers change at the same time.
+const MANY: f64 = 1000.0;
+/// A page that has not come after this long does not come any more.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// The page of a tab.
 #[derive(Clone, Copy)]
@@ -73,7 +75,7 @@ impl Place {
         let state = State { is_under_way: of("data-under-way").is_some(), told, address: browser::here(), ..State::default() };
         let place = Self { toasts, away, state: StoredValue::new(state) };
         let look = move || {
-            if browser::is_visible() {
+            if browser::is_visible() && !is_question() {
                 place.look_again();
             }
         };
@@ -96,14 +98,18 @@ impl Place {
     }
 
     /// Whether a word of the stream is about what is on screen: the list, a container by its id, or everything. A page that is not the list
-    /// shows a row or a few of it, and what it shows besides is asked of Proxmox.
+    /// shows a row or a few of it, and what it shows besides is asked of Proxmox. What comes too soon is not lost: the next beat is near.
     fn concerns(self, word: &str) -> bool {
         let here = browser::here();
-        let path = path_of(&here);
-        match word {
-            browser::EVERYTHING => true,
-            LIST => path == paths::home() || self.state.with_value(|state| browser::now() - state.looked_at > OTHERS),
-            container => !path.starts_with("/containers/") || path.contains(container),
+        let page = Page::of(path_of(&here));
+        let has_rested = |millis| self.state.with_value(|state| browser::now() - state.looked_at > millis);
+        match (word, page) {
+            (_, Some(Page::Bulk)) => false,
+            (paths::LIVE_EVERYTHING, _) | (_, Some(Page::Home)) => true,
+            (paths::LIVE_LIST, _) => has_rested(OTHERS),
+            (container, Some(Page::Container(id, _) | Page::Menu(id) | Page::Delete(id))) => id.as_str() == container,
+            (container, Some(Page::Batch(_))) => has_rested(if shows(container) { MANY } else { OTHERS }),
+            (container, _) => shows(container) || has_rested(OTHERS),
         }
     }
 
@@ -181,7 +187,7 @@ impl Place {
         let question = list::with_window(&address, is_another);
         // of another page nothing is here
         let have = self.is_at(&address).then(|| have(&page));
-        let answer = get_page(question, have).await;
+        let answer = get_in_time(question, have).await;
         let is_late = self.state.with_value(|state| asked < state.shown);
         // an older answer, or one about a page that was left
         if is_late || address != browser::here() {
@@ -250,6 +256,21 @@ impl Place {
         selection::arrange();
         chart::refresh();
     }
+}
+
+/// A page, where it comes in time; else Berth is as good as away.
+pub async fn get_in_time(address: String, have: Option<String>) -> Result<RenderedPage, AppError> {
+    browser::within(LIMIT, get_page(address, have)).await.unwrap_or(Err(AppError::Offline))
+}
+
+/// Whether the question about many is on screen. It stands still under who reads it: the answer is about what they have read.
+fn is_question() -> bool {
+    Page::of(path_of(&browser::here())) == Some(Page::Bulk)
+}
+
+/// Whether a container is on screen, by its id.
+fn shows(container: &str) -> bool {
+    find(&format!("#page :is(#r-{container}, [data-row='{container}'], [href*='{container}'])")).is_some()
 }
 
 fn path_of(address: &str) -> &str {
