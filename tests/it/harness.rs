@@ -21,7 +21,6 @@ use berth::{
     server::{
         config::{ClusterConfig, Config, DatabaseUrl, Lifecycle, PublicUrl},
         db::Db,
-        live::LIST,
         pace::Pace,
         secrets::random_hex,
     },
@@ -563,7 +562,7 @@ impl Listening {
     pub async fn next(&mut self) -> Option<String> {
         loop {
             let word = self.next_word().await;
-            if word.as_deref() != Some(LIST) {
+            if word.as_deref() != Some(berth::paths::LIVE_LIST) {
                 return word;
             }
         }

@@ -15,7 +15,7 @@ use berth::{
         model::{OperationState, Verb},
     },
     proxmox::ids::Vmid,
-    server::{live::LIST, session::session_key},
+    server::session::session_key,
     simulator::{self, CertificateMode, Fault, FaultAction, Request},
 };
 use std::{
@@ -81,7 +81,7 @@ fn is_for_the_list(request: &Request) -> bool {
 }
 
 async fn hears_list(tab: &mut Listening) {
-    let heard = async { while tab.next_word().await.expect("the stream goes on") != LIST {} };
+    let heard = async { while tab.next_word().await.expect("the stream goes on") != berth::paths::LIVE_LIST {} };
     timeout(SOON, heard).await.expect("it hears of its list");
 }
 
@@ -564,7 +564,7 @@ async fn however_much_changes_the_list_is_spoken_of_four_times_a_second_at_most(
     let mut words = 0;
     let listen = async {
         loop {
-            assert_eq!(stream.next_word().await.as_deref(), Some(LIST));
+            assert_eq!(stream.next_word().await.as_deref(), Some(berth::paths::LIVE_LIST));
             words += 1;
             if row(&window(&alice, "").await, 106).lock.is_some() {
                 break;
