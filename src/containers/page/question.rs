@@ -20,6 +20,7 @@ use crate::{
     ui::{format, icons::Icon, parts::ErrorNote},
 };
 use leptos::prelude::*;
+use tokio::time::timeout;
 
 /// `/containers/{id}/delete`: what will be lost, and the name to type. `refused` is what a form without JavaScript has to say.
 pub async fn question(context: &Context, id: &ContainerId, refused: Option<AppError>) -> Result<RenderedPage, Error> {
@@ -28,10 +29,11 @@ pub async fn question(context: &Context, id: &ContainerId, refused: Option<AppEr
     let running = subject.operation.map(OperationView::from).filter(OperationView::is_open);
     let why = refusal(Verb::Delete, &row, running.as_ref(), subject.sight.now);
     // without it the question can be asked all the same
-    let config = match auth::service::create_proxmox_client_from_session(context).await {
-        Ok(client) => client.lxc_config_current(&row.node, row.vmid).await.ok(),
-        Err(error) => return Err(error),
+    let config = async {
+        let client = auth::service::create_proxmox_client_from_session(context).await?;
+        Ok::<_, Error>(client.lxc_config_current(&row.node, row.vmid).await.ok())
     };
+    let config = timeout(context.state.page_budget(), config).await.unwrap_or(Ok(None))?;
     let is_protected = config.as_ref().is_some_and(|config| config.get("protection") == Some("1"));
     let why =
         why.or_else(|| is_protected.then(|| "It is protected. Allowed again when its protection is taken away in Proxmox.".to_owned()));
