@@ -18,13 +18,21 @@ use berth::{
 };
 use reqwest::StatusCode;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 /// Longer than any test.
 const FOR_GOOD: Duration = Duration::from_secs(60 * 60);
 /// No page may take longer, on however slow a machine.
 const BOUND: Duration = Duration::from_secs(60);
+
+/// No answer of Proxmox's serves any more.
+fn later(app: &TestApp) {
+    app.config.pace.advance(Duration::from_secs(5));
+}
 
 /// A cluster that says what Proxmox says: a task's log is shown as it is.
 async fn plain() -> TestApp {
@@ -203,6 +211,7 @@ async fn a_part_for_which_proxmox_has_no_answer_says_so_and_all_else_stands() {
         let page = words(&overview(&alice, 104).await);
         assert!(page.contains(said) && page.contains(stands), "{path}: {page}");
         app.cluster.clear_faults();
+        later(&app);
     }
 }
 
@@ -302,9 +311,66 @@ async fn every_page_comes_while_proxmox_hangs_and_says_what_is_missing() {
     let alice = app.browser(&cookies);
     let list = async { while !alice.open(paths::home()).await.text.contains("pihole") {} };
     timeout(BOUND, list).await.expect("the list comes");
+    later(&app);
     app.cluster.fault(Fault::new(FaultAction::Hang));
     open_all(true).await;
     app.cluster.clear_faults();
+}
+
+/// How often what was asked about CT 103, for its page alone.
+fn asked_for_the_page(app: &TestApp) -> BTreeMap<String, usize> {
+    let of_the_page = ["/pending", "/status/current", "/rrddata", "/interfaces", "/pve1/tasks"];
+    let mut asked = BTreeMap::new();
+    for request in app.cluster.requests() {
+        if of_the_page.iter().any(|part| request.path.ends_with(part)) {
+            *asked.entry(request.path).or_default() += 1;
+        }
+    }
+    asked
+}
+
+#[tokio::test]
+async fn ten_who_read_a_containers_page_cost_what_one_costs() {
+    let mut costs = Vec::new();
+    for readers in [1, 10] {
+        let app = TestApp::with(Setup::stepped()).await;
+        let sessions = [app.sign_in("alice@pve").await, app.sign_in("alice@pve").await];
+        let tabs: Vec<Browser<'_>> = (0..readers).map(|reader| sessions[reader % 2].twin()).collect();
+        let page = paths::container(&tabs[0].id(103).await);
+        app.cluster.clear_requests();
+        for _ in 0..3 {
+            // together, and then one behind the other
+            for answer in futures::future::join_all(tabs.iter().map(|tab| tab.open(&page))).await {
+                assert!(words(&answer.text).contains("Memory 1 GiB"), "{}", words(&answer.text));
+            }
+            for tab in &tabs {
+                tab.open(&page).await;
+            }
+            later(&app);
+        }
+        costs.push(asked_for_the_page(&app));
+    }
+    assert_eq!(costs[0].values().copied().collect::<Vec<_>>(), [3; 5], "one of each for each time: {costs:?}");
+    assert_eq!(costs[0], costs[1]);
+}
+
+#[tokio::test]
+async fn what_was_said_before_an_operation_ended_is_not_said_after_it() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    let opened = async |times: usize| {
+        let page = overview(&alice, 103).await;
+        let asked = asked_for_the_page(&app).get("/nodes/pve1/lxc/103/pending").copied();
+        assert_eq!(asked, Some(times));
+        page
+    };
+    assert!(!opened(1).await.contains("192.0.2.123"));
+    opened(1).await;
+    alice.act(Verb::Start, 103).await.report();
+    assert!(opened(2).await.contains("192.0.2.123"));
+    opened(2).await;
+    later(&app);
+    opened(3).await;
 }
 
 #[tokio::test]

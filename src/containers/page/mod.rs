@@ -11,10 +11,11 @@ mod question;
 mod usage;
 mod words;
 
+pub use asked::Questions;
 pub use menu::menu;
 pub use question::question;
 
-use self::asked::{Asked, Part};
+use self::asked::{About, Asked, Part};
 use super::{
     model::{ContainerRow, may},
     service::{self, Sight},
@@ -32,7 +33,7 @@ use crate::{
     operations::{
         self,
         model::{ContainerId, OperationView, Verb},
-        store::OperationRow,
+        store::{OperationRow, OperationsOf},
     },
     pages::{
         model::RenderedPage,
@@ -40,10 +41,7 @@ use crate::{
         query::Query,
     },
     paths::{self, Tab},
-    proxmox::{
-        Client,
-        ids::{ClusterName, NodeName, Vmid},
-    },
+    proxmox::ids::{ClusterName, NodeName, Vmid},
     server::{Context, Error},
     services::{
         store::{ServiceRow, list_services},
@@ -85,11 +83,7 @@ pub async fn container(
         Tab::Overview => overview(context, id, query, refused).await,
         Tab::Operations => {
             let wanted = Wanted { filter: Filter::of(query), from: Cursor::of(query), most: PER_PAGE };
-            let (subject, foreign) = with_node(context, id, |client, node, vmid| {
-                let wanted = &wanted;
-                async move { asked::foreign_tasks(context, &client, &node, vmid, wanted).await }
-            })
-            .await?;
+            let (subject, foreign) = with_node(context, id, |about| foreign_tasks(about, &wanted)).await?;
             let history = history(context, EventsOf::Container(id), wanted, foreign, open(&subject)).await?;
             let (page, me) = (paths::container_tab(id, Tab::Operations), context.user.to_string());
             let is_under_way = history.is_under_way();
@@ -109,11 +103,14 @@ pub async fn container(
 async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: Option<AppError>) -> Result<RenderedPage, Error> {
     let range = usage::range(query);
     let wanted = Wanted { most: LATEST, ..Wanted::default() };
-    let (subject, asked) = with_node(context, id, |client, node, vmid| {
+    let (subject, asked) = with_node(context, id, |about| {
         let wanted = &wanted;
-        async move { Ok(Asked::of(context, &client, &node, vmid, range, wanted).await) }
+        async move { Ok(about.overview(range, wanted).await) }
     })
     .await?;
+    if matches!(&asked, Ok(Asked { known, .. }) if matches!(known.config, Err(AppError::SignedOut))) {
+        return Err(Error::NotSignedIn);
+    }
     // what a container that is not there has to show is its history
     let (asked, foreign) = match asked {
         Ok(Asked { foreign, known }) if subject.row.is_some() => (Some(Ok(known)), foreign),
@@ -167,11 +164,7 @@ pub async fn number(
     let wanted = Wanted { filter: Filter::of(query), from: Cursor::of(query), most: PER_PAGE };
     let (subject, foreign) = match living {
         Some(living) => {
-            let (subject, foreign) = with_node(context, &living.id, |client, node, vmid| {
-                let wanted = &wanted;
-                async move { asked::foreign_tasks(context, &client, &node, vmid, wanted).await }
-            })
-            .await?;
+            let (subject, foreign) = with_node(context, &living.id, |about| foreign_tasks(about, &wanted)).await?;
             (Some(subject), foreign)
         }
         None => (None, Ok(ForeignTasks::default())),
@@ -207,19 +200,26 @@ pub async fn number(
 async fn with_node<T, F: Future<Output = Part<T>>>(
     context: &Context,
     id: &ContainerId,
-    ask: impl Fn(Client, NodeName, Vmid) -> F,
+    ask: impl Fn(About) -> F,
 ) -> Result<(Subject, Part<T>), Error> {
-    let stored = store::get_container_by_id(context.state.db(), id).await.map_err(|e| Error::Db("read a container", e))?;
+    let db = context.state.db();
+    let stored = store::get_container_by_id(db, id).await.map_err(|e| Error::Db("read a container", e))?;
     let stored = stored.filter(|row| row.cluster == context.cluster.name && row.gone_at.is_none());
     let Some(stored) = stored else { return Ok((subject(context, id).await?, Err(AppError::NoSuchContainer))) };
-    let asked = asked::with_client(context, |client| ask(client, stored.node.clone(), stored.vmid));
+    let latest = operations::store::list_operations(db, OperationsOf::Container(id), None, 1).await;
+    let latest = latest.map_err(|e| Error::Db("read operations", e))?.rows.pop().map(|row| (row.id, row.updated_at));
+    let about = |node: &NodeName| About::new(context, id, node, stored.vmid, latest.clone());
     // on the heap: there are many questions in it
-    let (subject, mut asked) = futures::join!(subject(context, id), Box::pin(asked));
+    let (subject, mut asked) = futures::join!(subject(context, id), Box::pin(ask(about(&stored.node))));
     let subject = subject?;
     if let Some(row) = subject.row.as_ref().filter(|row| row.node != stored.node) {
-        asked = asked::with_client(context, |client| ask(client, row.node.clone(), row.vmid)).await;
+        asked = ask(about(&row.node)).await;
     }
     Ok((subject, asked))
+}
+
+async fn foreign_tasks(about: About, wanted: &Wanted) -> Part<ForeignTasks> {
+    about.foreign_tasks(wanted).await
 }
 
 async fn services(context: &Context, id: &ContainerId) -> Result<Vec<ServiceRow>, Error> {
