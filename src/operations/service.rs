@@ -26,6 +26,7 @@ use crate::{
         model::{ContainerEvent, EventId, EventKind},
         store::{self as event_store, EventsOf, NewEventRow},
     },
+    paths,
     proxmox::{
         self, Cause, Client,
         ids::{NodeName, Upid, UserId, Vmid},
@@ -212,13 +213,28 @@ struct Choice {
     among_many: Option<(OperationId, BatchId)>,
 }
 
+impl Choice {
+    fn typed(&self) -> &str {
+        self.confirm.as_deref().map(str::trim).unwrap_or_default()
+    }
+}
+
 /// Begins a verb, and answers at its end, or after a while in which it goes on.
 async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice) -> Result<Outcome, Error> {
     let service = context.state.slice::<Operations>().clone();
     let span = tracing::info_span!("verb", user = %context.user, %verb, container = %id);
     // whoever asked may go away in the middle; what was begun is written down all the same
+    let question = match choice.graceful_only {
+        true => paths::confirm_graceful(&id),
+        false => paths::confirm(&id, verb),
+    };
     let work = async move { Attempt { context, verb, choice }.begin(&id).await };
-    let (operation, end) = tokio::spawn(work.instrument(span)).await??;
+    let begun = tokio::spawn(work.instrument(span)).await?;
+    if matches!(begun, Err(Error::Answer(AppError::IdentityUnclear { .. }))) {
+        // a form leads to where its name can be typed
+        crate::server::handle::tell_of_question(&question);
+    }
+    let (operation, end) = begun?;
     // a form leads to where its end is told
     crate::server::handle::tell_of_operation(operation.as_str());
     let mut stopping = service.stopping();
@@ -403,10 +419,12 @@ impl Attempt {
             }
         };
         let vmid = row.vmid;
+        let typed = self.choice.typed();
         match verdict {
             Verdict::Same => {}
             Verdict::Another => return Err(self.retire(row, AppError::IdentityChanged { vmid }).await?),
-            Verdict::Unclear if self.choice.confirm.as_deref() == Some(row.hostname.as_str()) => {}
+            Verdict::Unclear if typed == row.hostname => {}
+            Verdict::Unclear if !typed.is_empty() && self.verb != Verb::Delete => return Err(wrong_name(Flaw::Unknown)),
             Verdict::Unclear => return Err(Error::Answer(AppError::IdentityUnclear { vmid })),
         }
         let protected = config.get("protection").is_some_and(|text| text == "1");
@@ -424,12 +442,12 @@ impl Attempt {
 
     /// A removal wants the container's name, typed once more.
     fn confirm(&self, row: &StoredContainerRow, name: Option<&str>) -> Result<(), Error> {
-        let typed = self.choice.confirm.as_deref().map(str::trim).unwrap_or_default();
+        let typed = self.choice.typed();
         if self.verb != Verb::Delete || self.choice.among_many.is_some() || typed == row.hostname || Some(typed) == name {
             return Ok(());
         }
         let flaw = if typed.is_empty() { Flaw::Empty } else { Flaw::Unknown };
-        Err(Error::Answer(AppError::Invalid { field: Field::Confirm, flaw }))
+        Err(wrong_name(flaw))
     }
 
     /// Takes the lease, and lets the operation run.
@@ -586,6 +604,10 @@ impl Attempt {
 /// Who listens to the points that a request passes.
 pub fn probe(context: &Context) -> &Probe {
     context.state.slice::<Operations>().probe()
+}
+
+fn wrong_name(flaw: Flaw) -> Error {
+    Error::Answer(AppError::Invalid { field: Field::Confirm, flaw })
 }
 
 fn busy_with(row: &StoredContainerRow, busy: &BusyRow) -> AppError {

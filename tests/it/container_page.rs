@@ -253,6 +253,7 @@ async fn every_page(alice: &Browser<'_>) -> Vec<Said> {
         Page::Container(id.clone(), Tab::Services),
         Page::Menu(id.clone()),
         Page::Delete(id.clone()),
+        Page::Confirm(id.clone()),
         Page::Number("homelab".parse().unwrap(), 104.try_into().unwrap()),
         Page::Operation(operation),
         Page::Task(upid),
@@ -276,12 +277,13 @@ async fn every_page(alice: &Browser<'_>) -> Vec<Said> {
                 Page::Task(upid) => (6, paths::task(upid), no_answer),
                 Page::Bulk => (7, format!("{}?verb=restart&id={id}", paths::bulk()), "Restart 1 container?"),
                 Page::Batch(id) => (8, paths::batch(id), "1 refused"),
+                Page::Confirm(id) => (9, paths::confirm(id, Verb::Restart), "Type db to confirm"),
             };
             kinds.insert(kind);
             Said { address, known, unknown: no_answer }
         })
         .collect();
-    assert_eq!(kinds.into_iter().sum::<i32>(), (0..=8).sum::<i32>(), "every kind of page is asked for");
+    assert_eq!(kinds.into_iter().sum::<i32>(), (0..=9).sum::<i32>(), "every kind of page is asked for");
     said.push(Said { address: paths::bulk_again(Verb::Start, &batch), known: "Nothing to start", unknown: no_answer });
     said
 }

@@ -13,14 +13,15 @@ mod words;
 
 pub use asked::Questions;
 pub use menu::menu;
-pub use question::question;
+pub use question::{confirm, question};
 
 use self::asked::{About, Asked, Part};
 use super::{
-    model::{ContainerRow, may},
+    model::{ContainerRow, ForeignTask, Status, may},
+    query::Condition,
     service::{self, Sight},
     store,
-    view::{MenuItems, glyph, word},
+    view::{MenuItems, glyph_of, word_of},
 };
 use crate::{
     error::AppError,
@@ -123,6 +124,7 @@ async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: O
     let (id, is_under_way) = (id.clone(), history.is_under_way());
     let row = subject.row.clone();
     let address = asked.as_ref().and_then(|asked| asked.as_ref().ok()?.address());
+    let stale = usage::stale(&subject.sight, row.as_ref());
     let subject = Subject { address, ..subject };
     Ok(page_of(subject, Tab::Overview, refused, is_under_way, move || {
         let whole = paths::container_tab(&id, Tab::Operations);
@@ -131,7 +133,7 @@ async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: O
         let has_two = asked.is_some();
         let (usage, configuration) = asked.map_or((None, None), |(asked, row)| match asked {
             Ok(known) => {
-                let usage = view! { <usage::Usage known=known.clone() row=row.clone() range page=paths::container(&id) /> };
+                let usage = view! { <usage::Usage known=known.clone() row=row.clone() stale range page=paths::container(&id) /> };
                 (Some(usage.into_any()), Some(view! { <overview::Configuration known row /> }.into_any()))
             }
             Err(error) => (Some(view! { <ErrorNote error /> }.into_any()), None),
@@ -298,11 +300,22 @@ fn Head(subject: Subject, tab: Tab) -> impl IntoView {
     let Subject { id, vmid, name, cluster, row, absent, operation, address, sight } = subject;
     let operation = operation.map(OperationView::from);
     let running = operation.clone().filter(OperationView::is_open);
-    let (status, tone) = match (&running, &row) {
-        (Some(operation), _) => (("pending", operation.verb.under_way()), "pill-now"),
-        (None, Some(row)) if row.template => (("template", "Template"), ""),
-        (None, Some(row)) => ((glyph(row.status), word(row.status)), ""),
-        (None, None) => (("missing", "Not there"), ""),
+    // what somebody has begun at Proxmox is under way too
+    let task = row.as_ref().and_then(|row| row.task.clone()).filter(|_| running.is_none());
+    let (status, tone) = match (&running, &task, &row) {
+        (Some(operation), ..) => (("pending", operation.verb.under_way()), "pill-now"),
+        (None, Some(task), _) => (("pending", task.kind.under_way()), "pill-now"),
+        (None, None, Some(row)) if row.template => (("template", "Template"), ""),
+        (None, None, Some(row)) => {
+            let condition = Condition::of(row);
+            let tone = match condition {
+                Condition::Creating => "pill-now",
+                Condition::Error => "pill-bad",
+                _ => "",
+            };
+            ((glyph_of(condition), word_of(condition)), tone)
+        }
+        (None, None, None) => (("missing", "Not there"), ""),
     };
     let steps = vec![(cluster.to_string(), None)].into_iter().chain(row.as_ref().map(|row| (row.node.to_string(), None))).collect();
     let age = match (&sight.trouble, sight.as_of) {
@@ -317,6 +330,7 @@ fn Head(subject: Subject, tab: Tab) -> impl IntoView {
     let facts = row.as_ref().map(|row| view! { <Facts row=row.clone() address now=sight.now /> });
     let tabs = id.as_ref().map(|id| view! { <Tabs id=id.clone() tab /> });
     let absent = row.is_none().then(|| view! { <p class="text-ink-2">{absent} " What was done to it is kept."</p> });
+    let at_proxmox = id.as_ref().zip(task).map(|(id, task)| view! { <TaskBanner id=id.clone() task now=sight.now /> });
     let banner = operation.filter(|operation| operation.is_open() || operation.error.is_some()).map(|operation| {
         view! { <Banner operation now=sight.now /> }
     });
@@ -341,6 +355,7 @@ fn Head(subject: Subject, tab: Tab) -> impl IntoView {
         </div>
         {tabs}
         {trouble}
+        {at_proxmox}
         {banner}
     }
     .into_any()
@@ -366,12 +381,31 @@ fn Facts(row: ContainerRow, address: Option<String>, now: i64) -> impl IntoView 
             </span>
         }
     });
+    let seen = match (row.last_seen, row.usage) {
+        (Some(at), _) => Some(("Last seen ", format::ago(at, now))),
+        (None, Some(usage)) if row.status == Status::Running => Some(("Up ", format::duration_in_two(now - usage.started_at))),
+        _ => None,
+    };
     view! {
         <span>"Node " <span class="text-ink-2">{row.node.to_string()}</span> {(!row.node_online).then_some(" · does not answer")}</span>
         {address.map(|address| view! { <span>"Address " <span class="text-ink-2">{address}</span></span> })}
-        {row.usage.map(|usage| view! { <span>"Up " <span class="text-ink-2">{format::duration_in_two(now - usage.started_at)}</span></span> })}
+        {seen.map(|(what, text)| view! { <span>{what} <span class="text-ink-2">{text}</span></span> })}
         {lock}
         <span class="flex gap-1">{row.tags.into_iter().map(|tag| view! { <Tag text=tag.name colour=tag.colour.to_string() /> }).collect_view()}</span>
+    }
+    .into_any()
+}
+
+/// What somebody has begun at Proxmox.
+#[component]
+fn TaskBanner(id: ContainerId, task: ForeignTask, now: i64) -> impl IntoView {
+    let text = format!("{} · {} · from Proxmox · for {}", task.kind.under_way(), task.by, format::duration(now - task.since));
+    view! {
+        <a class="banner" href=paths::container_tab(&id, Tab::Operations)>
+            <Glyph name="pending" />
+            <span class="min-w-0">{text}</span>
+            <span class="ml-auto text-link whitespace-nowrap">"Show operations"</span>
+        </a>
     }
     .into_any()
 }
