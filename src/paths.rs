@@ -46,6 +46,20 @@ pub fn delete(id: &ContainerId) -> String {
     format!("/containers/{id}/delete")
 }
 
+/// The question before a verb on a container of which nothing tells whether it is still the same
+/// ([`AppError::IdentityUnclear`](crate::error::AppError::IdentityUnclear)). A deletion asks for the name anyway.
+pub fn confirm(id: &ContainerId, verb: Verb) -> String {
+    match verb {
+        Verb::Delete => delete(id),
+        verb => format!("/containers/{id}/confirm?verb={verb}"),
+    }
+}
+
+/// The same for a shutdown that is not to end hard.
+pub fn confirm_graceful(id: &ContainerId) -> String {
+    format!("{}&graceful_only=true", confirm(id, Verb::Shutdown))
+}
+
 /// Whatever container has this number now, and all that had it before.
 pub fn number(cluster: &ClusterName, vmid: Vmid) -> String {
     format!("/clusters/{cluster}/{vmid}")
@@ -123,6 +137,8 @@ pub enum Page {
     Menu(ContainerId),
     /// [`delete`]
     Delete(ContainerId),
+    /// [`confirm`]
+    Confirm(ContainerId),
     /// [`number`]
     Number(ClusterName, Vmid),
     /// [`operation`]
@@ -151,6 +167,7 @@ impl Page {
             ("containers", id, Some("services")) => Self::Container(id.parse().ok()?, Tab::Services),
             ("containers", id, Some("menu")) => Self::Menu(id.parse().ok()?),
             ("containers", id, Some("delete")) => Self::Delete(id.parse().ok()?),
+            ("containers", id, Some("confirm")) => Self::Confirm(id.parse().ok()?),
             ("clusters", cluster, Some(vmid)) => Self::Number(cluster.parse().ok()?, vmid.parse().ok()?),
             ("operations", id, None) => Self::Operation(id.parse().ok()?),
             ("tasks", upid, None) => Self::Task(decode(upid)?.parse().ok()?),
@@ -162,10 +179,14 @@ impl Page {
 }
 
 /// A page of ours that follows an operation to its end; another one that it followed before is let go. After the question before a
-/// deletion come the containers.
+/// deletion come the containers; after that for a name, its container.
 pub fn with_operation(page: &str, operation: &str) -> String {
     let (path, query) = page.split_once('?').unwrap_or((page, ""));
-    let path = if matches!(Page::of(path), Some(Page::Delete(_) | Page::Menu(_))) { home() } else { path };
+    let (path, query) = match Page::of(path) {
+        Some(Page::Delete(_) | Page::Menu(_)) => (home().to_owned(), query),
+        Some(Page::Confirm(id)) => (container(&id), ""),
+        _ => (path.to_owned(), query),
+    };
     let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("op="));
     let query: Vec<String> = kept.map(str::to_owned).chain([format!("op={}", encode(operation))]).collect();
     format!("{path}?{}", query.join("&"))
@@ -292,7 +313,11 @@ mod tests {
         assert_eq!(Page::of(&task(&upid)), Some(Page::Task(upid)));
         assert_eq!(Page::of(home()), Some(Page::Home));
         assert_eq!(Page::of(&menu(&container)), Some(Page::Menu(container.clone())));
-        assert_eq!(Page::of(&delete(&container)), Some(Page::Delete(container)));
+        assert_eq!(Page::of(&delete(&container)), Some(Page::Delete(container.clone())));
+        let question = confirm_graceful(&container);
+        assert_eq!(question, format!("/containers/{id}/confirm?verb=shutdown&graceful_only=true"));
+        assert_eq!(Page::of(question.split('?').next().unwrap()), Some(Page::Confirm(container.clone())));
+        assert_eq!(confirm(&container, Verb::Delete), delete(&container));
         assert_eq!(Page::of(&super::operation(&operation)), Some(Page::Operation(operation)));
         assert_eq!(Page::of(&number(&cluster, vmid)), Some(Page::Number(cluster, vmid)));
         assert_eq!(Page::of(bulk()), Some(Page::Bulk));
@@ -327,6 +352,8 @@ mod tests {
         assert_eq!(operation_in("/?op=a1"), None);
         assert_eq!(with_operation("/?tag=prod&op=a0", "a1"), "/?tag=prod&op=a1");
         assert_eq!(with_operation("/containers/0190163d8694739baea5966c26f8ad91/delete", "a1"), "/?op=a1");
+        let container = "/containers/0190163d8694739baea5966c26f8ad91";
+        assert_eq!(with_operation(&format!("{container}/confirm?verb=start"), "a1"), format!("{container}?op=a1"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     app::{self, Browser},
     auth::{self, page::SecondFactorPage, service::Realms, view::sign_in_page},
     batches::service::Batches,
-    containers::inventory::Inventory,
+    containers::{inventory::Inventory, page::Questions},
     error::AppError,
     operations::{
         live::{ChangedOperations, LiveOperations},
@@ -121,6 +121,7 @@ impl Application {
         slices.insert(Realms::default());
         let inventory = Inventory::new(config.pace.clone());
         slices.insert(inventory.clone());
+        slices.insert(Questions::new(config.pace.clone()));
         slices.insert(LiveOperations::new());
         slices.insert(ChangedOperations { db: db.clone(), inventory });
         slices.insert(Operations::new(config.lifecycle.clone(), probe));

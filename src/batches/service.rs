@@ -6,10 +6,9 @@
 
 use super::{
     model::{BatchId, BatchView, Chosen, Cut, confirmation},
-    store::{self, NewBatchRow, NewItemRow, OpenBatchRow},
+    store::{self, ItemRow, NewBatchRow, NewItemRow, OpenBatchRow},
 };
 use crate::{
-    auth,
     containers::{self, model::ContainerRow, query::Query},
     error::{AppError, Field, Flaw},
     operations::{
@@ -18,7 +17,10 @@ use crate::{
         probe::{Probe, StepKind},
         service::Operations,
     },
-    proxmox::ids::{ClusterName, NodeName},
+    proxmox::{
+        ids::{ClusterName, NodeName, Vmid},
+        wire::Permissions,
+    },
     server::{Context, Error, telemetry},
 };
 use futures::{StreamExt, future::join_all, stream};
@@ -258,9 +260,13 @@ pub async fn get_batch(context: &Context, id: &BatchId) -> Result<BatchView, Err
     let row = store::get_batch(db, id).await.map_err(|e| Error::Db("read a batch", e))?;
     let row = row.filter(|row| row.cluster == context.cluster.name && row.actor == context.user);
     let row = row.ok_or(Error::Answer(AppError::NoSuchBatch))?;
-    let client = auth::service::create_proxmox_client_from_session(context).await?;
-    let audit = operations::service::probe(context).around(StepKind::Audit, None, client.access_permissions()).await;
-    let permissions = audit.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
     let items = store::list_items(db, id).await.map_err(|e| Error::Db("read a batch", e))?;
-    Ok(row.view(items, |vmid| containers::service::holds(&permissions, &format!("/vms/{vmid}"), "VM.Audit")))
+    let is_listed = |item: &&ItemRow| operations::service::is_listed(context, &item.container_id);
+    let listed: HashSet<Vmid> = items.iter().filter(is_listed).map(|item| item.vmid).collect();
+    // nothing is asked where the user's list knows of all
+    let permissions = match items.iter().all(|item| listed.contains(&item.vmid)) {
+        true => Permissions::default(),
+        false => operations::service::permissions_in_time(context).await?,
+    };
+    Ok(row.view(items, |vmid| listed.contains(&vmid) || operations::service::may_audit_by(&permissions, vmid)))
 }

@@ -75,25 +75,8 @@ pub async fn list(context: &Context, url_query: &str, parts: Parts<'_>, refused:
     Ok(RenderedPage { ended, is_under_way, ..page })
 }
 
-/// A status in a word.
-pub fn word(status: Status) -> &'static str {
-    match status {
-        Status::Running => "Running",
-        Status::Stopped => "Stopped",
-        Status::Unknown => "Unknown",
-    }
-}
-
-/// The glyph of a status.
-pub fn glyph(status: Status) -> &'static str {
-    match status {
-        Status::Running => "running",
-        Status::Stopped => "stopped",
-        Status::Unknown => "unknown",
-    }
-}
-
-fn word_of(condition: Condition) -> &'static str {
+/// A condition in a word.
+pub fn word_of(condition: Condition) -> &'static str {
     match condition {
         Condition::Running => "Running",
         Condition::Stopped => "Stopped",
@@ -103,7 +86,8 @@ fn word_of(condition: Condition) -> &'static str {
     }
 }
 
-fn glyph_of(condition: Condition) -> &'static str {
+/// The glyph of a condition.
+pub fn glyph_of(condition: Condition) -> &'static str {
     match condition {
         Condition::Running => "running",
         Condition::Stopped => "stopped",

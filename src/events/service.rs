@@ -131,7 +131,7 @@ pub struct Wanted {
 }
 
 /// Tasks that are no operation of ours, the newest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ForeignTasks {
     tasks: Vec<NodeTask>,
     /// Where to look on, where there may be more.

@@ -26,11 +26,12 @@ use crate::{
         model::{ContainerEvent, EventId, EventKind},
         store::{self as event_store, EventsOf, NewEventRow},
     },
+    paths,
     proxmox::{
         self, Cause, Client,
         ids::{NodeName, Upid, UserId, Vmid},
         ticket::Ticket,
-        wire::LxcConfig,
+        wire::{LxcConfig, Permissions},
     },
     server::{AppState, Context, Error, config::Lifecycle, lease::Holder, state::Cluster, telemetry},
 };
@@ -42,7 +43,7 @@ use std::{
 use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tracing::Instrument;
 
@@ -212,13 +213,28 @@ struct Choice {
     among_many: Option<(OperationId, BatchId)>,
 }
 
+impl Choice {
+    fn typed(&self) -> &str {
+        self.confirm.as_deref().map(str::trim).unwrap_or_default()
+    }
+}
+
 /// Begins a verb, and answers at its end, or after a while in which it goes on.
 async fn begin(context: Context, verb: Verb, id: ContainerId, choice: Choice) -> Result<Outcome, Error> {
     let service = context.state.slice::<Operations>().clone();
     let span = tracing::info_span!("verb", user = %context.user, %verb, container = %id);
     // whoever asked may go away in the middle; what was begun is written down all the same
+    let question = match choice.graceful_only {
+        true => paths::confirm_graceful(&id),
+        false => paths::confirm(&id, verb),
+    };
     let work = async move { Attempt { context, verb, choice }.begin(&id).await };
-    let (operation, end) = tokio::spawn(work.instrument(span)).await??;
+    let begun = tokio::spawn(work.instrument(span)).await?;
+    if matches!(begun, Err(Error::Answer(AppError::IdentityUnclear { .. }))) {
+        // a form leads to where its name can be typed
+        crate::server::handle::tell_of_question(&question);
+    }
+    let (operation, end) = begun?;
     // a form leads to where its end is told
     crate::server::handle::tell_of_operation(operation.as_str());
     let mut stopping = service.stopping();
@@ -403,10 +419,12 @@ impl Attempt {
             }
         };
         let vmid = row.vmid;
+        let typed = self.choice.typed();
         match verdict {
             Verdict::Same => {}
             Verdict::Another => return Err(self.retire(row, AppError::IdentityChanged { vmid }).await?),
-            Verdict::Unclear if self.choice.confirm.as_deref() == Some(row.hostname.as_str()) => {}
+            Verdict::Unclear if typed == row.hostname => {}
+            Verdict::Unclear if !typed.is_empty() && self.verb != Verb::Delete => return Err(wrong_name(Flaw::Unknown)),
             Verdict::Unclear => return Err(Error::Answer(AppError::IdentityUnclear { vmid })),
         }
         let protected = config.get("protection").is_some_and(|text| text == "1");
@@ -424,12 +442,12 @@ impl Attempt {
 
     /// A removal wants the container's name, typed once more.
     fn confirm(&self, row: &StoredContainerRow, name: Option<&str>) -> Result<(), Error> {
-        let typed = self.choice.confirm.as_deref().map(str::trim).unwrap_or_default();
+        let typed = self.choice.typed();
         if self.verb != Verb::Delete || self.choice.among_many.is_some() || typed == row.hostname || Some(typed) == name {
             return Ok(());
         }
         let flaw = if typed.is_empty() { Flaw::Empty } else { Flaw::Unknown };
-        Err(Error::Answer(AppError::Invalid { field: Field::Confirm, flaw }))
+        Err(wrong_name(flaw))
     }
 
     /// Takes the lease, and lets the operation run.
@@ -588,6 +606,10 @@ pub fn probe(context: &Context) -> &Probe {
     context.state.slice::<Operations>().probe()
 }
 
+fn wrong_name(flaw: Flaw) -> Error {
+    Error::Answer(AppError::Invalid { field: Field::Confirm, flaw })
+}
+
 fn busy_with(row: &StoredContainerRow, busy: &BusyRow) -> AppError {
     let since = u64::try_from((busy.now - busy.started_at) / 1000).unwrap_or(0);
     AppError::Busy { vmid: row.vmid, verb: busy.verb, by: busy.actor.clone(), since }
@@ -626,7 +648,40 @@ pub async fn keep_ticket(state: &AppState, service: &Operations, id: &OperationI
 async fn may_audit(context: &Context, client: &Client, vmid: Vmid) -> Result<bool, Error> {
     let permissions = probe(context).around(StepKind::Audit, None, client.access_permissions()).await;
     let permissions = permissions.map_err(|e| auth::service::of_cluster(&context.cluster, e))?;
-    Ok(containers::holds(&permissions, &format!("/vms/{vmid}"), "VM.Audit"))
+    Ok(may_audit_by(&permissions, vmid))
+}
+
+/// Whether these rights let a user audit a number.
+pub fn may_audit_by(permissions: &Permissions, vmid: Vmid) -> bool {
+    containers::holds(permissions, &format!("/vms/{vmid}"), "VM.Audit")
+}
+
+/// Whether the user's list is recent and has this container, which is as much as that they may audit it: nothing need be asked.
+pub fn is_listed(context: &Context, id: &ContainerId) -> bool {
+    let viewer = (context.cluster.name.clone(), context.user.clone());
+    context.state.slice::<Inventory>().shows(&viewer, id, containers::LIST_WITHIN)
+}
+
+/// What the user may do, as Proxmox says now, within what a page can wait.
+pub async fn permissions_in_time(context: &Context) -> Result<Permissions, Error> {
+    let budget = context.state.page_budget();
+    let ask = async {
+        let client = auth::service::create_proxmox_client_from_session(context).await?;
+        let permissions = probe(context).around(StepKind::Audit, None, client.access_permissions()).await;
+        permissions.map_err(|e| auth::service::of_cluster(&context.cluster, e))
+    };
+    let slow = |_| auth::service::too_slow(&context.cluster, "GET /access/permissions", budget);
+    timeout(budget, ask).await.map_err(slow)?
+}
+
+/// [`may_audit`] for who reads: by their list where that tells, else asked within what a page can wait.
+async fn may_read(context: &Context, vmid: Vmid) -> Result<bool, Error> {
+    let living = container_store::find_living(context.state.db(), &context.cluster.name, vmid).await;
+    let living = living.map_err(|e| Error::Db("read a container", e))?;
+    if living.is_some_and(|living| is_listed(context, &living.id)) {
+        return Ok(true);
+    }
+    Ok(may_audit_by(&permissions_in_time(context).await?, vmid))
 }
 
 /// An operation, for who may audit its container now.
@@ -638,15 +693,31 @@ pub async fn get_operation(context: &Context, id: &OperationId) -> Result<Operat
 pub async fn read_operation(context: &Context, id: &OperationId) -> Result<OperationRow, Error> {
     let read = async || store::get_operation(context.state.db(), id).await.map_err(|e| Error::Db("read an operation", e));
     let row = read().await?.filter(|row| row.cluster == context.cluster.name).ok_or(Error::Answer(AppError::NoSuchOperation))?;
-    let client = auth::service::create_proxmox_client_from_session(context).await?;
-    if !may_audit(context, &client, row.vmid).await? {
+    if !may_read(context, row.vmid).await? {
         return Err(Error::Answer(AppError::NoSuchOperation));
     }
     if row.state == OperationState::Unknown {
-        super::recovery::settle(context, &client, row.clone()).await?;
+        settle_in_time(context, row.clone()).await?;
         return Ok(read().await?.unwrap_or(row));
     }
     Ok(row)
+}
+
+/// Settles what is unknown, and waits for that as long as a page can. It goes on to its end, so that it leaves no lease behind.
+async fn settle_in_time(context: &Context, row: OperationRow) -> Result<(), Error> {
+    let (own, id) = (context.clone(), row.id.clone());
+    let work = async move {
+        let client = auth::service::create_proxmox_client_from_session(&own).await?;
+        let settled = super::recovery::settle(&own, &client, row).await;
+        settled.inspect_err(|error| tracing::warn!("an operation could not be settled: {}", telemetry::chain(error)))
+    };
+    match timeout(context.state.page_budget(), tokio::spawn(work.in_current_span())).await {
+        Ok(settled) => settled?,
+        Err(_) => {
+            tracing::debug!(%id, "it is not settled within what a page can wait");
+            Ok(())
+        }
+    }
 }
 
 /// Whose number a container's row has or had, for who may audit it now. What is said about a container outlives its row.
@@ -665,14 +736,12 @@ pub async fn audited(context: &Context, id: &ContainerId) -> Result<Vmid, Error>
     if cluster != context.cluster.name {
         return Err(no_such());
     }
-    let client = auth::service::create_proxmox_client_from_session(context).await?;
-    if may_audit(context, &client, vmid).await? { Ok(vmid) } else { Err(no_such()) }
+    if may_read(context, vmid).await? { Ok(vmid) } else { Err(no_such()) }
 }
 
 /// Whether the user may audit this number on their cluster now.
 pub async fn audited_number(context: &Context, vmid: Vmid) -> Result<(), Error> {
-    let client = auth::service::create_proxmox_client_from_session(context).await?;
-    if may_audit(context, &client, vmid).await? { Ok(()) } else { Err(Error::Answer(AppError::NoSuchContainer)) }
+    if may_read(context, vmid).await? { Ok(()) } else { Err(Error::Answer(AppError::NoSuchContainer)) }
 }
 
 /// What is under way on the containers of a user's list, and what has ended lately. `shows` says whether that list lets the user hear of

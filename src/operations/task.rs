@@ -102,7 +102,10 @@ fn error_of(context: &Context, upid: &Upid, source: proxmox::Error) -> Error {
 /// What Proxmox says of some tasks, each within what a page can wait; what does not come in time is missing with a reason.
 pub async fn look_at(context: &Context, upids: &[Upid], has_all_lines: bool) -> Result<Vec<TaskSeen>, Error> {
     let until = Instant::now() + context.state.page_budget();
-    let client = auth::service::create_proxmox_client_from_session(context).await?;
+    let client = match timeout_at(until, auth::service::create_proxmox_client_from_session(context)).await {
+        Ok(client) => client?,
+        Err(_) => return Ok(upids.iter().map(|upid| unseen(context, upid)).collect()),
+    };
     let most = if has_all_lines { ALL_LINES } else { LINES };
     let permissions = async { timeout_at(until, client.access_permissions()).await.ok()?.ok() };
     let seen = join_all(upids.iter().map(|upid| look_at_one(context, &client, upid, most, until)));
@@ -111,6 +114,19 @@ pub async fn look_at(context: &Context, upids: &[Upid], has_all_lines: bool) -> 
         task.stop = may_stop(context.user.as_str(), &task.upid, task.ended.as_ref().ok().copied(), permissions.as_ref());
     }
     Ok(seen)
+}
+
+/// A task of which nothing came in time.
+fn unseen(context: &Context, upid: &Upid) -> TaskSeen {
+    let error = AppError::from(auth::service::too_slow(&context.cluster, "POST /access/ticket", context.state.page_budget()));
+    TaskSeen {
+        upid: upid.clone(),
+        ended: Err(error.clone()),
+        was_broken_off: false,
+        endtime: None,
+        log: Err(error),
+        stop: Err(StopRefusal::NotRunning),
+    }
 }
 
 async fn look_at_one(context: &Context, client: &Client, upid: &Upid, most: u64, until: Instant) -> TaskSeen {

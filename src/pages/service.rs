@@ -42,6 +42,7 @@ pub async fn render(context: &Context, asked: Asked<'_>) -> Result<Answer, Error
         Some(Page::Container(id, tab)) => Box::pin(containers::page::container(context, &id, tab, &asked, refused)).await,
         Some(Page::Menu(id)) => Box::pin(containers::page::menu(context, &id)).await,
         Some(Page::Delete(id)) => Box::pin(containers::page::question(context, &id, refused)).await,
+        Some(Page::Confirm(id)) => Box::pin(containers::page::confirm(context, &id, &asked, refused)).await,
         Some(Page::Number(cluster, vmid)) => Box::pin(containers::page::number(context, &cluster, vmid, &asked, refused)).await,
         Some(Page::Operation(id)) => Box::pin(operations::view::operation(context, &id, &asked, refused)).await,
         Some(Page::Task(upid)) => Box::pin(operations::task_view::task(context, &upid, &asked, refused)).await,

@@ -2,7 +2,7 @@
 
 use super::{Context, Error, Visitor};
 use crate::error::AppError;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, header::LOCATION};
 use leptos::prelude::use_context;
 use std::{future::Future, time::Instant};
 
@@ -53,5 +53,12 @@ fn log<T>(function: &str, user: &str, started: Instant, result: &Result<T, Error
 pub fn tell_of_operation(id: &str) {
     if let (Some(response), Ok(id)) = (use_context::<leptos_axum::ResponseOptions>(), HeaderValue::from_str(id)) {
         response.insert_header(HeaderName::from_static(super::web::OPERATION), id);
+    }
+}
+
+/// Something has to be said first, on this page of ours: a form leads there.
+pub fn tell_of_question(path: &str) {
+    if let (Some(response), Ok(path)) = (use_context::<leptos_axum::ResponseOptions>(), HeaderValue::from_str(path)) {
+        response.insert_header(LOCATION, path);
     }
 }

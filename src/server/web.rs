@@ -134,7 +134,10 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
         Err(_) => (plain(&AppError::TooLarge), Vec::new()),
     };
     let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
-    let operation = followed(&response, &back);
+    // a failure leads on where something has to be said first, or an operation is behind it
+    let question = response.headers().get(header::LOCATION).cloned();
+    let asked_at = question.as_ref().and_then(|to| to.to_str().ok()).map(str::to_owned);
+    let operation = question.or_else(|| followed(&response, &back));
     let failed = match failure(response).await {
         Ok(response) if form => return redirected(response, &back),
         Ok(mut response) => {
@@ -154,7 +157,7 @@ pub async fn answer(State(state): State<AppState>, request: Request, next: Next)
         }
         AppError::SignedOut => see_other(&paths::login_then(&back)),
         AppError::SignInExpired => with_flash(&state, &paths::login_again(&back), AppError::SignInExpired, fields),
-        error => with_flash(&state, &back, error, fields),
+        error => with_flash(&state, asked_at.as_deref().unwrap_or(&back), error, fields),
     };
     // a session that ended takes its cookie with it
     for cookie in cookies {

@@ -2,19 +2,37 @@
 
 use crate::harness::{Browser, Setup, TestApp};
 use berth::{
+    batches::{
+        api::{GetBatch, RunBatch},
+        model::{BatchId, BatchView, Chosen},
+    },
     error::AppError,
     events::model::EventKind,
     operations::{
         api::{StopOperation, StopTask},
         model::{ContainerId, OperationId, OperationState, Verb},
     },
-    paths::{self, Tab},
-    proxmox::ids::Upid,
+    paths::{self, Page, Tab},
+    proxmox::{client::Limits, ids::Upid},
     simulator::{Fault, FaultAction},
 };
 use reqwest::StatusCode;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+
+/// Longer than any test.
+const FOR_GOOD: Duration = Duration::from_secs(60 * 60);
+/// No page may take longer, on however slow a machine.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// No answer of Proxmox's serves any more.
+fn later(app: &TestApp) {
+    app.config.pace.advance(Duration::from_secs(5));
+}
 
 /// A cluster that says what Proxmox says: a task's log is shown as it is.
 async fn plain() -> TestApp {
@@ -193,6 +211,7 @@ async fn a_part_for_which_proxmox_has_no_answer_says_so_and_all_else_stands() {
         let page = words(&overview(&alice, 104).await);
         assert!(page.contains(said) && page.contains(stands), "{path}: {page}");
         app.cluster.clear_faults();
+        later(&app);
     }
 }
 
@@ -210,6 +229,150 @@ async fn a_question_that_hangs_does_not_hold_up_the_page() {
     assert_eq!(page.status, StatusCode::OK);
     assert!(words(&page.text).contains("homelab does not answer in time."), "{}", page.text);
     app.cluster.clear_faults();
+}
+
+/// What a page says of a cluster that hangs: of one whose list is a moment old, and of one that was never heard of.
+struct Said {
+    address: String,
+    known: &'static str,
+    unknown: &'static str,
+}
+
+/// Every page, of CT 104 where it is about a container.
+async fn every_page(alice: &Browser<'_>) -> Vec<Said> {
+    let id = alice.id(104).await;
+    let operation = alice.act(Verb::Restart, 104).await.report().operation;
+    let upid = alice.events(&id).await.remove(0).upid.unwrap();
+    let ids = Chosen::of([id.clone()]).unwrap();
+    let batch: BatchId = alice.post(RunBatch { verb: Verb::Start, ids, confirm: None }).await.json();
+    while alice.read(GetBatch { id: batch.clone() }).await.json::<BatchView>().tally.is_under_way() {}
+    let pages = [
+        Page::Home,
+        Page::Container(id.clone(), Tab::Overview),
+        Page::Container(id.clone(), Tab::Operations),
+        Page::Container(id.clone(), Tab::Services),
+        Page::Menu(id.clone()),
+        Page::Delete(id.clone()),
+        Page::Confirm(id.clone()),
+        Page::Number("homelab".parse().unwrap(), 104.try_into().unwrap()),
+        Page::Operation(operation),
+        Page::Task(upid),
+        Page::Bulk,
+        Page::Batch(batch.clone()),
+    ];
+    let no_answer = "homelab does not answer in time.";
+    let mut kinds = std::collections::HashSet::new();
+    let mut said: Vec<Said> = pages
+        .into_iter()
+        .map(|page| {
+            // a new page has to stand here and above
+            let (kind, address, known) = match &page {
+                Page::Home => (0, paths::home().to_owned(), "pihole"),
+                Page::Container(id, tab @ Tab::Services) => (1, paths::container_tab(id, *tab), "No services are known"),
+                Page::Container(id, tab) => (1, paths::container_tab(id, *tab), no_answer),
+                Page::Menu(id) => (2, paths::menu(id), "Actions for db"),
+                Page::Delete(id) => (3, paths::delete(id), "Proxmox does not say now which it has"),
+                Page::Number(cluster, vmid) => (4, paths::number(cluster, *vmid), no_answer),
+                Page::Operation(id) => (5, paths::operation(id), no_answer),
+                Page::Task(upid) => (6, paths::task(upid), no_answer),
+                Page::Bulk => (7, format!("{}?verb=restart&id={id}", paths::bulk()), "Restart 1 container?"),
+                Page::Batch(id) => (8, paths::batch(id), "1 refused"),
+                Page::Confirm(id) => (9, paths::confirm(id, Verb::Restart), "Type db to confirm"),
+            };
+            kinds.insert(kind);
+            Said { address, known, unknown: no_answer }
+        })
+        .collect();
+    assert_eq!(kinds.into_iter().sum::<i32>(), (0..=9).sum::<i32>(), "every kind of page is asked for");
+    said.push(Said { address: paths::bulk_again(Verb::Start, &batch), known: "Nothing to start", unknown: no_answer });
+    said
+}
+
+#[tokio::test]
+async fn every_page_comes_while_proxmox_hangs_and_says_what_is_missing() {
+    let mut app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    let (pages, cookies) = (every_page(&alice).await, alice.cookies());
+    // no call ends by itself
+    app.config.limits = Limits { quick: FOR_GOOD, blocking: FOR_GOOD, ..Limits::default() };
+    app.config.page_budget = Setup::SHORT;
+    app.restart().await;
+    let open_all = async |is_known: bool| {
+        let alice = app.browser(&cookies);
+        for Said { address, known, unknown } in &pages {
+            let said = if is_known { known } else { unknown };
+            let page = timeout(BOUND, alice.open(address)).await.unwrap_or_else(|_| panic!("{address} waits"));
+            assert!(words(&page.text).contains(said), "{address}, {said:?}: {}", words(&page.text));
+        }
+    };
+    // nothing is known: Berth has just been started
+    app.cluster.fault(Fault::new(FaultAction::Hang));
+    open_all(false).await;
+    app.cluster.clear_faults();
+    // the list is a moment old
+    let alice = app.browser(&cookies);
+    let list = async { while !alice.open(paths::home()).await.text.contains("pihole") {} };
+    timeout(BOUND, list).await.expect("the list comes");
+    later(&app);
+    app.cluster.fault(Fault::new(FaultAction::Hang));
+    open_all(true).await;
+    app.cluster.clear_faults();
+}
+
+/// How often what was asked about CT 103, for its page alone.
+fn asked_for_the_page(app: &TestApp) -> BTreeMap<String, usize> {
+    let of_the_page = ["/pending", "/status/current", "/rrddata", "/interfaces", "/pve1/tasks"];
+    let mut asked = BTreeMap::new();
+    for request in app.cluster.requests() {
+        if of_the_page.iter().any(|part| request.path.ends_with(part)) {
+            *asked.entry(request.path).or_default() += 1;
+        }
+    }
+    asked
+}
+
+#[tokio::test]
+async fn ten_who_read_a_containers_page_cost_what_one_costs() {
+    let mut costs = Vec::new();
+    for readers in [1, 10] {
+        let app = TestApp::with(Setup::stepped()).await;
+        let sessions = [app.sign_in("alice@pve").await, app.sign_in("alice@pve").await];
+        let tabs: Vec<Browser<'_>> = (0..readers).map(|reader| sessions[reader % 2].twin()).collect();
+        let page = paths::container(&tabs[0].id(103).await);
+        app.cluster.clear_requests();
+        for _ in 0..3 {
+            // together, and then one behind the other
+            for answer in futures::future::join_all(tabs.iter().map(|tab| tab.open(&page))).await {
+                assert!(words(&answer.text).contains("Memory 1 GiB"), "{}", words(&answer.text));
+            }
+            for tab in &tabs {
+                tab.open(&page).await;
+            }
+            later(&app);
+        }
+        costs.push(asked_for_the_page(&app));
+    }
+    assert_eq!(costs[0].values().copied().collect::<Vec<_>>(), [3; 5], "one of each for each time: {costs:?}");
+    assert_eq!(costs[0], costs[1]);
+}
+
+#[tokio::test]
+async fn what_was_said_before_an_operation_ended_is_not_said_after_it() {
+    let app = TestApp::start().await;
+    let alice = app.sign_in("alice@pve").await;
+    let opened = async |times: usize| {
+        let page = overview(&alice, 103).await;
+        let asked = asked_for_the_page(&app).get("/nodes/pve1/lxc/103/pending").copied();
+        assert_eq!(asked, Some(times));
+        page
+    };
+    assert!(!opened(1).await.contains("192.0.2.123"));
+    opened(1).await;
+    alice.act(Verb::Start, 103).await.report();
+    assert!(opened(2).await.contains("192.0.2.123"));
+    opened(2).await;
+    later(&app);
+    opened(3).await;
 }
 
 #[tokio::test]

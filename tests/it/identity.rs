@@ -6,9 +6,10 @@ use berth::{
         api::{ListContainers, StartContainer},
         model::{ContainerList, Status},
     },
-    error::AppError,
+    error::{AppError, Field, Flaw},
     events::model::EventKind,
     operations::model::Verb,
+    paths,
     simulator::{Simulator, Status as Really},
 };
 use std::time::Duration;
@@ -72,12 +73,45 @@ async fn without_an_interface_its_name_has_to_be_typed() {
     let vmid = 103.try_into().unwrap();
     assert_eq!(alice.act_on(Verb::Stop, id.clone(), "").await.error(), AppError::IdentityUnclear { vmid });
     let wrong = berth::containers::api::StopContainer { id: id.clone(), confirm: Some("wbe".into()) };
-    assert_eq!(alice.post(wrong).await.error(), AppError::IdentityUnclear { vmid });
+    assert_eq!(alice.post(wrong).await.error(), AppError::Invalid { field: Field::Confirm, flaw: Flaw::Unknown });
     let typed = berth::containers::api::StopContainer { id: id.clone(), confirm: Some("web".into()) };
     alice.post(typed).await.report();
     // and again, because nothing tells next time either
     assert_eq!(alice.act_on(Verb::Start, id.clone(), "").await.error(), AppError::IdentityUnclear { vmid });
     alice.post(StartContainer { id, confirm: Some("web".into()) }).await.report();
+}
+
+#[tokio::test]
+async fn a_form_that_is_refused_so_leads_to_where_the_name_is_typed() {
+    let app = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(103).await;
+    alice.act(Verb::Start, 103).await.report();
+    alice.act(Verb::Stop, 103).await.report();
+    change_macs(&app, WEB, None);
+    app.cluster.clear_requests();
+    let question = paths::confirm(&id, Verb::Start);
+    // a tab is told of the same
+    assert_eq!(alice.act_on(Verb::Start, id.clone(), "").await.header("location"), question);
+    let answer = alice.submit("/?q=web", Verb::Start.action(), format!("id={id}")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, question.as_str()));
+    let page = alice.open(&question).await.text;
+    assert!(page.contains("<h1 class=\"text-lg\">Start web?</h1>") && page.contains("Nothing tells whether"), "{page}");
+    assert!(page.contains("action=\"/api/start_container\"") && page.contains("name=\"confirm\""), "{page}");
+    let typed = async |name: &str| alice.submit(&question, Verb::Start.action(), format!("id={id}&confirm={name}")).await;
+    let answer = typed("wbe").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, question.as_str()));
+    assert!(alice.open(&question).await.text.contains("That is not its name. Type “web”."));
+    assert_eq!(app.writes(), Vec::<String>::new());
+    let answer = typed("+web+").await;
+    assert!(answer.header("location").starts_with(&format!("{}?op=", paths::container(&id))), "{:?}", answer.headers);
+    assert_eq!(app.cluster.container_status(103), Some(Really::Running));
+    // a choice is not lost on the way
+    let graceful = alice.submit("/", Verb::Shutdown.action(), format!("id={id}&graceful_only=true")).await;
+    assert_eq!(graceful.header("location"), paths::confirm_graceful(&id));
+    let page = alice.open(graceful.header("location")).await.text;
+    assert!(page.contains("name=\"graceful_only\" value=\"true\"") && page.contains("It keeps running if"), "{page}");
+    assert_eq!(alice.open(&format!("/containers/{id}/confirm")).await.status, 404);
 }
 
 #[tokio::test]

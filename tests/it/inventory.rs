@@ -14,6 +14,7 @@ use berth::{
         api::ListContainerEvents,
         model::{OperationState, Verb},
     },
+    paths,
     proxmox::ids::Vmid,
     server::session::session_key,
     simulator::{self, CertificateMode, Fault, FaultAction, Request},
@@ -206,6 +207,12 @@ async fn a_node_that_is_away_keeps_its_figures_and_disturbs_nobody() {
     assert_eq!((away.status, away.node_online, away.last_seen), (Status::Unknown, false, before.as_of));
     assert_eq!((away.usage, &away.name), (on_pve2.usage, &on_pve2.name));
     assert_eq!(after.nodes.iter().find(|node| node.name.as_str() == "pve2").unwrap().away_since, Some(now));
+    // its page says so, and counts nothing on
+    let page = alice.open(&paths::container(&away.id)).await.text;
+    assert!(
+        page.contains("data-word>Unknown<") && page.contains("Last seen <span class=\"text-ink-2\">10 s ago") && !page.contains(">Up "),
+        "{page}"
+    );
     let here = |window: &Window| window.rows.iter().filter(|row| row.node.as_str() == "pve1" && row.status != Status::Unknown).count();
     assert_eq!((here(&after), after.trouble.clone(), after.rows.len()), (here(&before), None, before.rows.len()));
     let counts = after.counts;
@@ -384,6 +391,9 @@ async fn what_somebody_begins_at_proxmox_is_under_way_on_its_row() {
     let seen = beat(&app, &alice).await;
     let backup = row(&seen, 101).task.clone().expect("a backup");
     assert_eq!((backup.kind, backup.by.as_str()), (TaskKind::Backup, "root@pam"));
+    // and at the head of its page
+    let page = alice.open(&paths::container(&row(&seen, 101).id)).await.text;
+    assert!(page.contains("data-word>Backing up…<") && page.contains("Backing up… · root@pam · from Proxmox"), "{page}");
     let lasts = seen.now - backup.since;
     assert!((13..=17).contains(&lasts), "{lasts} s");
     assert_eq!(row(&seen, 103).task.as_ref().map(|task| task.kind), Some(TaskKind::Migrate));

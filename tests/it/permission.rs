@@ -49,6 +49,9 @@ async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)
         let task = paths::task(&traces.task);
         let (batch, bulk) = (paths::batch(&traces.batch), format!("{}?verb=stop&all", paths::bulk()));
         let again = format!("{}?verb=stop&again={}", paths::bulk(), traces.batch);
+        let (menu, delete) = (paths::menu(&traces.container), paths::delete(&traces.container));
+        let confirm = paths::confirm(&traces.container, Verb::Start);
+        let bulk_of_it = format!("{}?verb=stop&id={}", paths::bulk(), traces.container);
         let (of_container, of_operation) = (traces.container.as_str(), traces.operation.as_str());
         let asked = [
             (container.as_str(), of_container),
@@ -60,6 +63,10 @@ async fn ask_all(browser: &Browser<'_>, traces: &Traces) -> Vec<(String, String)
             (&batch, traces.batch.as_str()),
             (&bulk, of_container),
             (&again, of_container),
+            (&menu, of_container),
+            (&delete, of_container),
+            (&confirm, of_container),
+            (&bulk_of_it, of_container),
         ];
         for (address, id) in asked {
             let query =

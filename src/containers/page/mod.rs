@@ -11,15 +11,17 @@ mod question;
 mod usage;
 mod words;
 
+pub use asked::Questions;
 pub use menu::menu;
-pub use question::question;
+pub use question::{confirm, question};
 
-use self::asked::{Asked, Part};
+use self::asked::{About, Asked, Part};
 use super::{
-    model::{ContainerRow, may},
+    model::{ContainerRow, ForeignTask, Status, may},
+    query::Condition,
     service::{self, Sight},
     store,
-    view::{MenuItems, glyph, word},
+    view::{MenuItems, glyph_of, word_of},
 };
 use crate::{
     error::AppError,
@@ -32,7 +34,7 @@ use crate::{
     operations::{
         self,
         model::{ContainerId, OperationView, Verb},
-        store::OperationRow,
+        store::{OperationRow, OperationsOf},
     },
     pages::{
         model::RenderedPage,
@@ -40,10 +42,7 @@ use crate::{
         query::Query,
     },
     paths::{self, Tab},
-    proxmox::{
-        Client,
-        ids::{ClusterName, NodeName, Vmid},
-    },
+    proxmox::ids::{ClusterName, NodeName, Vmid},
     server::{Context, Error},
     services::{
         store::{ServiceRow, list_services},
@@ -85,11 +84,7 @@ pub async fn container(
         Tab::Overview => overview(context, id, query, refused).await,
         Tab::Operations => {
             let wanted = Wanted { filter: Filter::of(query), from: Cursor::of(query), most: PER_PAGE };
-            let (subject, foreign) = with_node(context, id, |client, node, vmid| {
-                let wanted = &wanted;
-                async move { asked::foreign_tasks(context, &client, &node, vmid, wanted).await }
-            })
-            .await?;
+            let (subject, foreign) = with_node(context, id, |about| foreign_tasks(about, &wanted)).await?;
             let history = history(context, EventsOf::Container(id), wanted, foreign, open(&subject)).await?;
             let (page, me) = (paths::container_tab(id, Tab::Operations), context.user.to_string());
             let is_under_way = history.is_under_way();
@@ -109,11 +104,14 @@ pub async fn container(
 async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: Option<AppError>) -> Result<RenderedPage, Error> {
     let range = usage::range(query);
     let wanted = Wanted { most: LATEST, ..Wanted::default() };
-    let (subject, asked) = with_node(context, id, |client, node, vmid| {
+    let (subject, asked) = with_node(context, id, |about| {
         let wanted = &wanted;
-        async move { Ok(Asked::of(context, &client, &node, vmid, range, wanted).await) }
+        async move { Ok(about.overview(range, wanted).await) }
     })
     .await?;
+    if matches!(&asked, Ok(Asked { known, .. }) if matches!(known.config, Err(AppError::SignedOut))) {
+        return Err(Error::NotSignedIn);
+    }
     // what a container that is not there has to show is its history
     let (asked, foreign) = match asked {
         Ok(Asked { foreign, known }) if subject.row.is_some() => (Some(Ok(known)), foreign),
@@ -126,6 +124,7 @@ async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: O
     let (id, is_under_way) = (id.clone(), history.is_under_way());
     let row = subject.row.clone();
     let address = asked.as_ref().and_then(|asked| asked.as_ref().ok()?.address());
+    let stale = usage::stale(&subject.sight, row.as_ref());
     let subject = Subject { address, ..subject };
     Ok(page_of(subject, Tab::Overview, refused, is_under_way, move || {
         let whole = paths::container_tab(&id, Tab::Operations);
@@ -134,7 +133,7 @@ async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: O
         let has_two = asked.is_some();
         let (usage, configuration) = asked.map_or((None, None), |(asked, row)| match asked {
             Ok(known) => {
-                let usage = view! { <usage::Usage known=known.clone() row=row.clone() range page=paths::container(&id) /> };
+                let usage = view! { <usage::Usage known=known.clone() row=row.clone() stale range page=paths::container(&id) /> };
                 (Some(usage.into_any()), Some(view! { <overview::Configuration known row /> }.into_any()))
             }
             Err(error) => (Some(view! { <ErrorNote error /> }.into_any()), None),
@@ -167,11 +166,7 @@ pub async fn number(
     let wanted = Wanted { filter: Filter::of(query), from: Cursor::of(query), most: PER_PAGE };
     let (subject, foreign) = match living {
         Some(living) => {
-            let (subject, foreign) = with_node(context, &living.id, |client, node, vmid| {
-                let wanted = &wanted;
-                async move { asked::foreign_tasks(context, &client, &node, vmid, wanted).await }
-            })
-            .await?;
+            let (subject, foreign) = with_node(context, &living.id, |about| foreign_tasks(about, &wanted)).await?;
             (Some(subject), foreign)
         }
         None => (None, Ok(ForeignTasks::default())),
@@ -207,19 +202,26 @@ pub async fn number(
 async fn with_node<T, F: Future<Output = Part<T>>>(
     context: &Context,
     id: &ContainerId,
-    ask: impl Fn(Client, NodeName, Vmid) -> F,
+    ask: impl Fn(About) -> F,
 ) -> Result<(Subject, Part<T>), Error> {
-    let stored = store::get_container_by_id(context.state.db(), id).await.map_err(|e| Error::Db("read a container", e))?;
+    let db = context.state.db();
+    let stored = store::get_container_by_id(db, id).await.map_err(|e| Error::Db("read a container", e))?;
     let stored = stored.filter(|row| row.cluster == context.cluster.name && row.gone_at.is_none());
     let Some(stored) = stored else { return Ok((subject(context, id).await?, Err(AppError::NoSuchContainer))) };
-    let asked = asked::with_client(context, |client| ask(client, stored.node.clone(), stored.vmid));
+    let latest = operations::store::list_operations(db, OperationsOf::Container(id), None, 1).await;
+    let latest = latest.map_err(|e| Error::Db("read operations", e))?.rows.pop().map(|row| (row.id, row.updated_at));
+    let about = |node: &NodeName| About::new(context, id, node, stored.vmid, latest.clone());
     // on the heap: there are many questions in it
-    let (subject, mut asked) = futures::join!(subject(context, id), Box::pin(asked));
+    let (subject, mut asked) = futures::join!(subject(context, id), Box::pin(ask(about(&stored.node))));
     let subject = subject?;
     if let Some(row) = subject.row.as_ref().filter(|row| row.node != stored.node) {
-        asked = asked::with_client(context, |client| ask(client, row.node.clone(), row.vmid)).await;
+        asked = ask(about(&row.node)).await;
     }
     Ok((subject, asked))
+}
+
+async fn foreign_tasks(about: About, wanted: &Wanted) -> Part<ForeignTasks> {
+    about.foreign_tasks(wanted).await
 }
 
 async fn services(context: &Context, id: &ContainerId) -> Result<Vec<ServiceRow>, Error> {
@@ -298,11 +300,22 @@ fn Head(subject: Subject, tab: Tab) -> impl IntoView {
     let Subject { id, vmid, name, cluster, row, absent, operation, address, sight } = subject;
     let operation = operation.map(OperationView::from);
     let running = operation.clone().filter(OperationView::is_open);
-    let (status, tone) = match (&running, &row) {
-        (Some(operation), _) => (("pending", operation.verb.under_way()), "pill-now"),
-        (None, Some(row)) if row.template => (("template", "Template"), ""),
-        (None, Some(row)) => ((glyph(row.status), word(row.status)), ""),
-        (None, None) => (("missing", "Not there"), ""),
+    // what somebody has begun at Proxmox is under way too
+    let task = row.as_ref().and_then(|row| row.task.clone()).filter(|_| running.is_none());
+    let (status, tone) = match (&running, &task, &row) {
+        (Some(operation), ..) => (("pending", operation.verb.under_way()), "pill-now"),
+        (None, Some(task), _) => (("pending", task.kind.under_way()), "pill-now"),
+        (None, None, Some(row)) if row.template => (("template", "Template"), ""),
+        (None, None, Some(row)) => {
+            let condition = Condition::of(row);
+            let tone = match condition {
+                Condition::Creating => "pill-now",
+                Condition::Error => "pill-bad",
+                _ => "",
+            };
+            ((glyph_of(condition), word_of(condition)), tone)
+        }
+        (None, None, None) => (("missing", "Not there"), ""),
     };
     let steps = vec![(cluster.to_string(), None)].into_iter().chain(row.as_ref().map(|row| (row.node.to_string(), None))).collect();
     let age = match (&sight.trouble, sight.as_of) {
@@ -317,6 +330,7 @@ fn Head(subject: Subject, tab: Tab) -> impl IntoView {
     let facts = row.as_ref().map(|row| view! { <Facts row=row.clone() address now=sight.now /> });
     let tabs = id.as_ref().map(|id| view! { <Tabs id=id.clone() tab /> });
     let absent = row.is_none().then(|| view! { <p class="text-ink-2">{absent} " What was done to it is kept."</p> });
+    let at_proxmox = id.as_ref().zip(task).map(|(id, task)| view! { <TaskBanner id=id.clone() task now=sight.now /> });
     let banner = operation.filter(|operation| operation.is_open() || operation.error.is_some()).map(|operation| {
         view! { <Banner operation now=sight.now /> }
     });
@@ -341,6 +355,7 @@ fn Head(subject: Subject, tab: Tab) -> impl IntoView {
         </div>
         {tabs}
         {trouble}
+        {at_proxmox}
         {banner}
     }
     .into_any()
@@ -366,12 +381,31 @@ fn Facts(row: ContainerRow, address: Option<String>, now: i64) -> impl IntoView 
             </span>
         }
     });
+    let seen = match (row.last_seen, row.usage) {
+        (Some(at), _) => Some(("Last seen ", format::ago(at, now))),
+        (None, Some(usage)) if row.status == Status::Running => Some(("Up ", format::duration_in_two(now - usage.started_at))),
+        _ => None,
+    };
     view! {
         <span>"Node " <span class="text-ink-2">{row.node.to_string()}</span> {(!row.node_online).then_some(" · does not answer")}</span>
         {address.map(|address| view! { <span>"Address " <span class="text-ink-2">{address}</span></span> })}
-        {row.usage.map(|usage| view! { <span>"Up " <span class="text-ink-2">{format::duration_in_two(now - usage.started_at)}</span></span> })}
+        {seen.map(|(what, text)| view! { <span>{what} <span class="text-ink-2">{text}</span></span> })}
         {lock}
         <span class="flex gap-1">{row.tags.into_iter().map(|tag| view! { <Tag text=tag.name colour=tag.colour.to_string() /> }).collect_view()}</span>
+    }
+    .into_any()
+}
+
+/// What somebody has begun at Proxmox.
+#[component]
+fn TaskBanner(id: ContainerId, task: ForeignTask, now: i64) -> impl IntoView {
+    let text = format!("{} · {} · from Proxmox · for {}", task.kind.under_way(), task.by, format::duration(now - task.since));
+    view! {
+        <a class="banner" href=paths::container_tab(&id, Tab::Operations)>
+            <Glyph name="pending" />
+            <span class="min-w-0">{text}</span>
+            <span class="ml-auto text-link whitespace-nowrap">"Show operations"</span>
+        </a>
     }
     .into_any()
 }

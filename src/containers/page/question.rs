@@ -1,4 +1,5 @@
-//! The question before a container is deleted.
+//! The questions in which a container's name is typed: before it is deleted, and before a verb on one of which nothing tells whether it
+//! is still the same.
 
 use super::{refusal, subject};
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     pages::{
         model::RenderedPage,
         parts::{ConfirmField, Crumbs, rendered},
+        query::Query,
     },
     paths,
     proxmox::{
@@ -20,6 +22,7 @@ use crate::{
     ui::{format, icons::Icon, parts::ErrorNote},
 };
 use leptos::prelude::*;
+use tokio::time::timeout;
 
 /// `/containers/{id}/delete`: what will be lost, and the name to type. `refused` is what a form without JavaScript has to say.
 pub async fn question(context: &Context, id: &ContainerId, refused: Option<AppError>) -> Result<RenderedPage, Error> {
@@ -28,16 +31,110 @@ pub async fn question(context: &Context, id: &ContainerId, refused: Option<AppEr
     let running = subject.operation.map(OperationView::from).filter(OperationView::is_open);
     let why = refusal(Verb::Delete, &row, running.as_ref(), subject.sight.now);
     // without it the question can be asked all the same
-    let config = match auth::service::create_proxmox_client_from_session(context).await {
-        Ok(client) => client.lxc_config_current(&row.node, row.vmid).await.ok(),
-        Err(error) => return Err(error),
+    let config = async {
+        let client = auth::service::create_proxmox_client_from_session(context).await?;
+        Ok::<_, Error>(client.lxc_config_current(&row.node, row.vmid).await.ok())
     };
+    let config = timeout(context.state.page_budget(), config).await.unwrap_or(Ok(None))?;
     let is_protected = config.as_ref().is_some_and(|config| config.get("protection") == Some("1"));
     let why =
         why.or_else(|| is_protected.then(|| "It is protected. Allowed again when its protection is taken away in Proxmox.".to_owned()));
     let title = format!("Delete {}?", row.name);
     let cluster = subject.cluster;
     Ok(rendered(title, false, move || view! { <Question row cluster disks=config.as_ref().map(disks) why refused /> }))
+}
+
+/// `/containers/{id}/confirm?verb=…`: why its name is asked for, and the name to type. `refused` is what a form without JavaScript has to
+/// say.
+pub async fn confirm(context: &Context, id: &ContainerId, query: &Query, refused: Option<AppError>) -> Result<RenderedPage, Error> {
+    let verb = query.read::<Verb>("verb").ok_or(Error::Answer(AppError::NoSuchPage))?;
+    if verb == Verb::Delete {
+        return question(context, id, refused).await;
+    }
+    let is_graceful = verb == Verb::Shutdown && query.get("graceful_only") == Some("true");
+    let subject = subject(context, id).await?;
+    let Some(row) = subject.row else { return Err(Error::Answer(AppError::NoSuchContainer)) };
+    let running = subject.operation.map(OperationView::from).filter(OperationView::is_open);
+    let why = refusal(verb, &row, running.as_ref(), subject.sight.now);
+    let title = format!("{} {}?", verb.label(), row.name);
+    let cluster = subject.cluster;
+    Ok(rendered(title.clone(), false, move || view! { <Confirm row cluster verb is_graceful title why refused /> }))
+}
+
+#[component]
+fn Confirm(
+    row: ContainerRow,
+    cluster: ClusterName,
+    verb: Verb,
+    is_graceful: bool,
+    title: String,
+    why: Option<String>,
+    refused: Option<AppError>,
+) -> impl IntoView {
+    let container = paths::container(&row.id);
+    let steps = vec![(row.name.clone(), Some(container.clone())), (verb.label().to_owned(), None)];
+    // the page itself says why it asks
+    let refused = refused.filter(|error| !matches!(error, AppError::IdentityUnclear { .. }));
+    let (above, wrong) = in_field(refused, &row.name);
+    let hard = match verb {
+        Verb::Stop => "It is stopped at once, like pulling the plug.",
+        Verb::Shutdown if is_graceful => "It keeps running if it does not shut down by itself.",
+        Verb::Shutdown | Verb::Restart => "It is stopped hard if it does not shut down by itself.",
+        Verb::Start | Verb::Delete => "",
+    };
+    let graceful = is_graceful.then(|| view! { <input type="hidden" name="graceful_only" value="true" /> });
+    let class = if verb == Verb::Stop { "btn btn-error" } else { "btn btn-primary" };
+    view! {
+        <Crumbs steps />
+        <form
+            class="question"
+            method="post"
+            action=verb.action()
+            data-name=row.name.clone()
+            data-then="container"
+            autocomplete="off"
+        >
+            <h1 class="text-lg">{title}</h1>
+            <p class="text-ink-2">{format!("CT {} on {}, {cluster}. {hard}", row.vmid, row.node).trim_end().to_owned()}</p>
+            {above.map(|error| view! { <ErrorNote error /> })}
+            <p class="note note-warn">
+                <Icon name="triangle-alert" />
+                <span>
+                    "Nothing tells whether it is still the container that Berth knows: it has no network interface, by whose address it was                      recognised. Another one may have its number now."
+                </span>
+            </p>
+            <input type="hidden" name="id" value=row.id.to_string() />
+            {graceful}
+            <ConfirmField words=row.name.clone() wrong />
+            <Answers container why class words=verb.label().to_owned() />
+        </form>
+    }
+}
+
+/// What a form has to say about its field, apart from all else.
+fn in_field(refused: Option<AppError>, name: &str) -> (Option<AppError>, Option<String>) {
+    match refused {
+        Some(AppError::Invalid { field: Field::Confirm, flaw: Flaw::Unknown }) => {
+            (None, Some(format!("That is not its name. Type “{name}”.")))
+        }
+        Some(error @ AppError::Invalid { field: Field::Confirm, .. }) => (None, Some(error.to_string())),
+        other => (other, None),
+    }
+}
+
+/// The buttons below a question.
+#[component]
+fn Answers(container: String, why: Option<String>, class: &'static str, words: String) -> impl IntoView {
+    let is_refused = why.is_some();
+    view! {
+        <footer>
+            {why.map(|why| view! { <span class="mr-auto text-xs text-ink-3" id="why">{why}</span> })}
+            <a class="btn" href=container>"Cancel"</a>
+            <button type="submit" class=class aria-disabled=is_refused.to_string() aria-describedby=is_refused.then_some("why")>
+                {words}
+            </button>
+        </footer>
+    }
 }
 
 /// What becomes of a container's disks.
@@ -90,14 +187,7 @@ fn Question(
         .then(|| view! { <p class="note note-warn"><Icon name="triangle-alert" /><span>"It is running. It is stopped hard first, like pulling the plug."</span></p> });
     let Disks { deleted, kept } =
         disks.unwrap_or_else(|| Disks { deleted: vec!["All its disks; Proxmox does not say now which it has".to_owned()], kept: vec![] });
-    let (in_field, above) = match refused {
-        Some(AppError::Invalid { field: Field::Confirm, flaw }) => (Some(AppError::Invalid { field: Field::Confirm, flaw }), None),
-        other => (None, other),
-    };
-    let wrong = in_field.map(|error| match error {
-        AppError::Invalid { flaw: Flaw::Unknown, .. } => format!("That is not its name. Type “{}”.", row.name),
-        error => error.to_string(),
-    });
+    let (above, wrong) = in_field(refused, &row.name);
     let list = |lines: Vec<String>| lines.into_iter().map(|line| view! { <li>{line}</li> }).collect_view();
     view! {
         <Crumbs steps />
@@ -132,13 +222,7 @@ fn Question(
             </dl>
             <input type="hidden" name="id" value=row.id.to_string() />
             <ConfirmField words=row.name.clone() wrong />
-            <footer>
-                {why.clone().map(|why| view! { <span class="mr-auto text-xs text-ink-3" id="why">{why}</span> })}
-                <a class="btn" href=container>"Cancel"</a>
-                <button type="submit" class="btn btn-error" aria-disabled=why.is_some().to_string() aria-describedby=why.is_some().then_some("why")>
-                    "Delete container"
-                </button>
-            </footer>
+            <Answers container why class="btn btn-error" words="Delete container".to_owned() />
         </form>
     }
 }

@@ -1,12 +1,15 @@
 //! What a container uses: charts over a time that can be chosen, and the same as a table. The lines are paths that stretch, the words
-//! beside them are HTML, so that a label has the same size at every width. [`crate::ui::chart`] adds the crosshair in the browser.
+//! beside them are HTML, so that a label has the same size at every width. [`crate::tab::chart`] adds the crosshair in the browser.
 
 use super::{
     asked::{Known, Part},
     chart::{Grid, area, gaps, largest, latest, line, short_bytes, top_for_bytes, y},
 };
 use crate::{
-    containers::model::{ContainerRow, Status},
+    containers::{
+        model::{ContainerRow, Status},
+        service::Sight,
+    },
     error::AppError,
     pages::query::Query,
     paths,
@@ -37,10 +40,14 @@ pub fn range(query: &Query) -> Rrd {
 struct Figure {
     id: &'static str,
     title: &'static str,
-    /// Now.
+    /// Now, or when it was last seen.
     now: String,
     /// Of what.
     of: String,
+    /// `live` where it comes with every look at the list; all else comes once a minute.
+    pace: &'static str,
+    /// Of when `now` is, where it is not of now.
+    seen: Option<String>,
     series: Vec<Series>,
     top: f64,
     /// At the top, in the middle and at the bottom of the scale.
@@ -66,9 +73,17 @@ fn rate(bytes: f64) -> String {
     format!("{}/s", self::bytes(bytes))
 }
 
+/// When the figures of a row were seen, where they are not of now.
+pub fn stale(sight: &Sight, row: Option<&ContainerRow>) -> Option<String> {
+    let row = row?;
+    let is_away = sight.trouble.is_some() || !row.node_online || row.last_seen.is_some();
+    let at = row.last_seen.or(sight.as_of).filter(|_| is_away)?;
+    Some(format!("seen {}", format::ago(at, sight.now)))
+}
+
 /// The charts.
 #[component]
-pub fn Usage(known: Known, row: ContainerRow, range: Rrd, page: String) -> impl IntoView {
+pub fn Usage(known: Known, row: ContainerRow, stale: Option<String>, range: Rrd, page: String) -> impl IntoView {
     let words = RANGES.iter().find(|(other, ..)| *other == range).map_or("", |(_, _, words)| words);
     let links = RANGES.map(|(other, text, words)| {
         // the hour needs no saying
@@ -76,7 +91,7 @@ pub fn Usage(known: Known, row: ContainerRow, range: Rrd, page: String) -> impl 
         let is_this = other == range;
         view! { <a href=to aria-label=format!("{text}: {words}") aria-current=is_this.then_some("true")>{text}</a> }
     });
-    let body = match charts(&known, &row, range) {
+    let body = match charts(&known, &row, stale.as_deref(), range) {
         Ok(Some((grid, figures))) => view! { <Charts grid figures range words /> }.into_any(),
         Ok(None) => view! { <p class="p-4 text-ink-3">"Proxmox has no figures of this time."</p> }.into_any(),
         Err(error) => {
@@ -88,7 +103,7 @@ pub fn Usage(known: Known, row: ContainerRow, range: Rrd, page: String) -> impl 
         <section class="panel" aria-labelledby="usage-h" id="usage">
             <div class="panel-h panel-l">
                 <h2 id="usage-h">"Usage"</h2>
-                <span class="text-ink-3 text-xs max-[860px]:hidden">"every 10 s, live · times are UTC"</span>
+                <span class="text-ink-3 text-xs">"UTC"</span>
                 <nav class="seg ml-auto" aria-label="Time">{links.into_iter().collect_view()}</nav>
             </div>
             {body}
@@ -98,7 +113,7 @@ pub fn Usage(known: Known, row: ContainerRow, range: Rrd, page: String) -> impl 
 }
 
 /// The figures over a time; none where Proxmox has none.
-fn charts(known: &Known, row: &ContainerRow, range: Rrd) -> Part<Option<(Grid, Vec<Figure>)>> {
+fn charts(known: &Known, row: &ContainerRow, stale: Option<&str>, range: Rrd) -> Part<Option<(Grid, Vec<Figure>)>> {
     let samples: &[Sample] = known.samples.as_ref().map_err(AppError::clone)?;
     let Some(grid) = Grid::of(samples, range) else { return Ok(None) };
     let is_running = row.status == Status::Running;
@@ -106,8 +121,8 @@ fn charts(known: &Known, row: &ContainerRow, range: Rrd) -> Part<Option<(Grid, V
     let now = |name: &str| latest(finest, name).filter(|_| is_running);
     let status = known.status.as_ref().ok();
     let figures = vec![
-        cpu(&grid, row, status),
-        memory(&grid, row, status),
+        of_row(cpu(&grid, row, status), row, stale),
+        of_row(memory(&grid, row, status), row, stale),
         rates(&grid, "network", "Network", [("In", "netin"), ("Out", "netout")], now),
         rates(&grid, "disk-io", "Disk I/O", [("Write", "diskwrite"), ("Read", "diskread")], now),
         disk(&grid, status, is_running, now),
@@ -116,6 +131,13 @@ fn charts(known: &Known, row: &ContainerRow, range: Rrd) -> Part<Option<(Grid, V
 }
 
 const UNKNOWN: &str = "–";
+
+/// A figure that comes with the list: live, or of when its container was last seen.
+fn of_row(figure: Figure, row: &ContainerRow, stale: Option<&str>) -> Figure {
+    let seen = row.usage.and(stale).map(str::to_owned);
+    let pace = if row.usage.is_some() && seen.is_none() { "live" } else { "" };
+    Figure { pace, seen, ..figure }
+}
 
 fn cpu(grid: &Grid, row: &ContainerRow, status: Option<&LxcStatus>) -> Figure {
     let now = row.usage.map_or_else(|| UNKNOWN.to_owned(), |usage| format!("{} %", usage.cpu_percent));
@@ -126,7 +148,7 @@ fn cpu(grid: &Grid, row: &ContainerRow, status: Option<&LxcStatus>) -> Figure {
         None => String::new(),
     };
     let series = vec![Series { name: "CPU", now: now.clone(), values: grid.values("cpu"), say: percent }];
-    Figure { id: "cpu", title: "CPU", now, of, series, top: 1.0, scale: ["100 %", "50 %", "0 %"].map(str::to_owned) }
+    Figure { id: "cpu", title: "CPU", now, of, pace: "", seen: None, series, top: 1.0, scale: ["100 %", "50 %", "0 %"].map(str::to_owned) }
 }
 
 fn memory(grid: &Grid, row: &ContainerRow, status: Option<&LxcStatus>) -> Figure {
@@ -150,7 +172,7 @@ fn part_of_whole(id: &'static str, title: &'static str, now: String, values: Vec
     let of = whole.map(|whole| format!("of {}", bytes(whole))).unwrap_or_default();
     let scale = [bytes(top), bytes(top / 2.0), "0".to_owned()];
     let series = vec![Series { name: title, now: now.clone(), values, say: bytes }];
-    Figure { id, title, now, of, series, top, scale }
+    Figure { id, title, now, of, pace: "", seen: None, series, top, scale }
 }
 
 fn rates(
@@ -165,7 +187,7 @@ fn rates(
     let series = names.map(|(name, key)| Series { name, now: said(now(key)), values: grid.values(key), say: rate });
     let top = top_for_bytes(series.iter().map(|series| largest(&series.values)).fold(0.0, f64::max));
     let scale = [short_bytes(top), short_bytes(top / 2.0), "0".to_owned()];
-    Figure { id, title, now: said(sum), of: String::new(), series: series.into(), top, scale }
+    Figure { id, title, now: said(sum), of: String::new(), pace: "", seen: None, series: series.into(), top, scale }
 }
 
 #[component]
@@ -196,8 +218,10 @@ fn Charts(grid: Grid, figures: Vec<Figure>, range: Rrd, words: &'static str) -> 
 /// One chart. `first` is the column of the table in which its first series stands.
 #[component]
 fn Chart(figure: Figure, labels: Vec<String>, words: &'static str, first: usize) -> impl IntoView {
-    let Figure { id, title, now, of, series, top, scale } = figure;
-    let described = describe(title, words, &now, &series);
+    let Figure { id, title, now, of, pace, seen, series, top, scale } = figure;
+    let described = describe(title, words, &now, seen.as_deref(), &series);
+    let tone = if seen.is_some() { "font-medium text-base text-ink-3" } else { "font-medium text-base" };
+    let of_when = seen.or_else(|| (!pace.is_empty()).then(|| pace.to_owned()));
     let points: Vec<String> = series.iter().map(|series| places(&series.values, top)).collect();
     let columns: Vec<String> = (first..first + series.len()).map(|column| column.to_string()).collect();
     let gaps = gaps(&series[0].values).into_iter().map(|(from, to)| {
@@ -237,8 +261,9 @@ fn Chart(figure: Figure, labels: Vec<String>, words: &'static str, first: usize)
         <figure class="chart">
             <figcaption>
                 <span class="text-ink-3">{title}</span>
-                <b class="font-medium text-base">{now}</b>
+                <b class=tone>{now}</b>
                 <span class="text-ink-3">{of}</span>
+                {of_when.map(|text| view! { <span class="text-ink-3 text-xs">{text}</span> })}
                 {legend}
             </figcaption>
             <div
@@ -272,8 +297,8 @@ fn Chart(figure: Figure, labels: Vec<String>, words: &'static str, first: usize)
     .into_any()
 }
 
-/// A chart in words: what it shows, now, and between which values it moves.
-fn describe(title: &str, words: &str, now: &str, series: &[Series]) -> String {
+/// A chart in words: what it shows, now or when it was last seen, and between which values it moves.
+fn describe(title: &str, words: &str, now: &str, seen: Option<&str>, series: &[Series]) -> String {
     let moves = series.iter().filter_map(|series| {
         let measured: Vec<f64> = series.values.iter().flatten().copied().collect();
         let least = measured.iter().copied().reduce(f64::min)?;
@@ -282,7 +307,8 @@ fn describe(title: &str, words: &str, now: &str, series: &[Series]) -> String {
     });
     let moves: Vec<String> = moves.collect();
     let moves = if moves.is_empty() { "no data".to_owned() } else { moves.join(", ") };
-    format!("{title}, {words}: now {now}, {moves}. The table below has all values.")
+    let now = seen.map_or_else(|| format!("now {now}"), |seen| format!("{now} when {seen}"));
+    format!("{title}, {words}: {now}, {moves}. The table below has all values.")
 }
 
 /// The places of the points for the crosshair, of 1000 from the top; `-` where there is none.
@@ -378,7 +404,13 @@ mod tests {
     #[test]
     fn a_chart_says_between_which_values_it_moves() {
         let series = [Series { name: "CPU", now: String::new(), values: vec![Some(0.02), None, Some(0.38)], say: percent }];
-        assert_eq!(describe("CPU", "last hour", "9 %", &series), "CPU, last hour: now 9 %, 2 % to 38 %. The table below has all values.");
+        assert!(
+            describe("CPU", "last hour", "9 %", Some("seen 3 min ago"), &series).starts_with("CPU, last hour: 9 % when seen 3 min ago, ")
+        );
+        assert_eq!(
+            describe("CPU", "last hour", "9 %", None, &series),
+            "CPU, last hour: now 9 %, 2 % to 38 %. The table below has all values."
+        );
         assert_eq!(places(&series[0].values, 1.0), "980 - 620");
     }
 }
