@@ -155,27 +155,3 @@ test('a question about many stands still under who reads it', async ({ page, ber
   await page.clock.runFor(60_000)
   expect(await asked()).toBe(0)
 })
-
-test('the page of a batch looks again for what stands on it once a second', async ({ page, berth }) => {
-  await page.clock.install()
-  const { say, asked } = await listen(page)
-  await berth.signIn(page)
-  await choose(page, 'grafana', 'pihole')
-  await bar(page).getByRole('button', { name: /^Shut down/ }).click()
-  await page.getByRole('button', { name: 'Shut down 2 containers' }).click()
-  await expect(page.getByRole('status').filter({ hasText: '2 of 2 done' })).toBeVisible({ timeout: 20_000 })
-  const id = await page.getByRole('link', { name: 'grafana', exact: true }).getAttribute('href').then((href) => href!.split('/').pop()!)
-  // time stands still from here on
-  await page.clock.pauseAt(await page.evaluate(() => Date.now() + 1000))
-  const many = Array.from({ length: 20 }, () => id)
-  for (let second = 0; second < 3; second++) {
-    await page.clock.runFor(1100)
-    const before = await asked()
-    await say(...many)
-    expect(await asked()).toBe(before + 1)
-    // so long an answer takes
-    await page.request.get(page.url())
-    await say(...many)
-    expect(await asked()).toBe(before + 1)
-  }
-})

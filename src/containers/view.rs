@@ -566,7 +566,11 @@ impl Shown<'_> {
 
     /// Why a verb is not allowed now.
     fn refusal(&self, verb: Verb) -> Option<String> {
-        hindrance(verb, self.row, self.operation)
+        match self.operation {
+            // by whom, and since when
+            Some(operation) if operation.under_way.is_some() => Some(operation.why.clone()),
+            _ => hindrance(verb, self.row, None),
+        }
     }
 
     /// Which verbs are allowed now, for the counts of the bar: a bit for each, in the order of [`Verb::ALL`].
