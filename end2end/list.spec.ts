@@ -152,7 +152,7 @@ test('a node that goes away takes nothing else with it, and comes back', async (
   await berth.signIn(page)
   await berth.cluster.setOnline('pve2', false)
   await expect(page.getByRole('region', { name: 'Nodes' }).getByRole('link', { name: /pve2/ })).toContainText('Offline', { timeout: 15_000 })
-  await expect(row(page, 'grafana')).toContainText('Unknown')
+  await expect(row(page, 'grafana')).toContainText('Unknown', { timeout: 15_000 })
   await expect(row(page, 'db')).toContainText('Running')
   await berth.cluster.setOnline('pve2', true)
   await expect(row(page, 'grafana')).toContainText('Running', { timeout: 15_000 })
