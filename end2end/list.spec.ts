@@ -1,5 +1,5 @@
 /* The list as a tool: searched, sorted, walked by keyboard, and true when a part of the world is away. */
-import { expect, hasJavaScript, listen, row, stopBeats, test } from './fixtures'
+import { choose, expect, hasJavaScript, listen, row, stopBeats, test } from './fixtures'
 
 const names = '#rows .name'
 
@@ -283,6 +283,15 @@ test('a verb that needs the name typed leads to where it is asked for', async ({
   await page.route('**/api/start_container', (route) => route.fulfill({ status: 409, json: { identity_unclear: { vmid: 103 } } }))
   await row(page, 'web').getByRole('button', { name: 'Start web', exact: true }).click()
   await expect(page).toHaveURL(/\/containers\/[0-9a-f]{32}\/confirm\?verb=start$/)
+})
+
+test('a shutdown that must not be forced is asked for as such where the name is wanted too', async ({ page, berth }) => {
+  berth.expectStatus(409)
+  await berth.signIn(page)
+  await page.route('**/api/shutdown_container', (route) => route.fulfill({ status: 409, json: { identity_unclear: { vmid: 104 } } }))
+  await choose(page, 'db', 'Shut down, never stop hard')
+  await expect(page).toHaveURL(/\/confirm\?verb=shutdown&graceful_only=true$/)
+  await expect(page.locator('input[name=graceful_only]')).toHaveValue('true')
 })
 
 test('a hidden tab costs nothing, and is right at once when it is back', async ({ page, berth, context }) => {

@@ -62,7 +62,9 @@ pub fn listen(place: Place, toasts: Toasts) {
                 Ok(()) if !form.data("then").is_empty() => return browser::leave_for(&location),
                 Ok(()) => operation.iter().for_each(|operation| place.tell_of(operation)),
                 Err(AppError::SignedOut) => return browser::leave_for(&paths::login_then(&browser::here())),
-                Err(AppError::IdentityUnclear { .. }) => return browser::leave_for(&confirmation(&id, verb)),
+                Err(AppError::IdentityUnclear { .. }) => {
+                    return browser::leave_for(&confirmation(&id, verb, form.value("graceful_only") == "true"));
+                }
                 // what is wrong with the field stands beside it, and with all else the field has nothing to do
                 Err(error @ AppError::Invalid { .. }) if form.refuse(&error.to_string()) => {}
                 Err(error) => {
@@ -77,8 +79,10 @@ pub fn listen(place: Place, toasts: Toasts) {
 }
 
 /// Where a verb is asked for that needs the name typed: nothing else tells whether this is still the same container.
-fn confirmation(id: &str, verb: Verb) -> String {
-    format!("/containers/{id}/confirm?verb={verb}")
+fn confirmation(id: &str, verb: Verb, is_graceful: bool) -> String {
+    let Ok(id) = id.parse() else { return paths::home().to_owned() };
+    // what was never to stop hard is asked for so again
+    if verb == Verb::Shutdown && is_graceful { paths::confirm_graceful(&id) } else { paths::confirm(&id, verb) }
 }
 
 /// Sends the question about many containers, and goes to the page that follows them.

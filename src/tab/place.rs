@@ -107,7 +107,7 @@ impl Place {
             (_, Some(Page::Bulk)) => false,
             (paths::LIVE_EVERYTHING, _) | (_, Some(Page::Home)) => true,
             (paths::LIVE_LIST, _) => has_rested(OTHERS),
-            (container, Some(Page::Container(id, _) | Page::Menu(id) | Page::Delete(id))) => id.as_str() == container,
+            (container, Some(Page::Container(id, _) | Page::Menu(id) | Page::Delete(id) | Page::Confirm(id))) => id.as_str() == container,
             (container, Some(Page::Batch(_))) => has_rested(if shows(container) { MANY } else { OTHERS }),
             (container, _) => shows(container) || has_rested(OTHERS),
         }
@@ -120,6 +120,8 @@ impl Place {
             self.state.update_value(|state| state.again = true);
             return;
         }
+        // before anything else is heard
+        self.state.update_value(|state| state.is_busy = true);
         spawn_local(async move {
             loop {
                 self.state.update_value(|state| (state.is_busy, state.again) = (true, false));
