@@ -9,13 +9,21 @@ use leptos::prelude::*;
 /// Keeps the theme in the browser's cookie.
 #[server(endpoint = "set_theme")]
 pub async fn set_theme(theme: Theme) -> Result<(), AppError> {
-    crate::server::handle_visitor("set_theme", async |_| Ok(keep(&theme.cookie()))).await
+    crate::server::handle_visitor("set_theme", async |_| {
+        keep(&theme.cookie());
+        Ok(())
+    })
+    .await
 }
 
 /// Keeps the layout in the browser's cookie.
 #[server(endpoint = "set_layout")]
 pub async fn set_layout(layout: Layout) -> Result<(), AppError> {
-    crate::server::handle_visitor("set_layout", async |_| Ok(keep(&layout.cookie()))).await
+    crate::server::handle_visitor("set_layout", async |_| {
+        keep(&layout.cookie());
+        Ok(())
+    })
+    .await
 }
 
 #[cfg(feature = "ssr")]
