@@ -6,8 +6,8 @@ use crate::{
     pages::service::{Answer, is_list},
     paths,
     preferences::{
-        model::{LAYOUT_COOKIE, Layout, THEME_COOKIE, Theme},
-        view::ThemeSwitch,
+        model::{KEYS_COOKIE, Keys, LAYOUT_COOKIE, Layout, THEME_COOKIE, Theme},
+        view::{KeysSwitch, ThemeSwitch},
     },
     server::{AppState, Context, flash, secrets::random_hex},
     tab::Tab,
@@ -29,6 +29,8 @@ pub struct Browser {
     pub theme: Theme,
     /// Rows or cards, where somebody has chosen.
     pub layout: Option<Layout>,
+    /// Whether single keys act.
+    pub keys: Keys,
     /// What a form without JavaScript has to say.
     pub flash: Option<Flash>,
 }
@@ -38,7 +40,8 @@ impl Browser {
     pub fn of(headers: &HeaderMap) -> Self {
         let theme = flash::cookie(headers, THEME_COOKIE).map(Theme::of_cookie).unwrap_or_default();
         let layout = flash::cookie(headers, LAYOUT_COOKIE).and_then(Layout::of_word);
-        Self { theme, layout, flash: flash::get(headers) }
+        let keys = flash::cookie(headers, KEYS_COOKIE).map(Keys::of_word).unwrap_or_default();
+        Self { theme, layout, keys, flash: flash::get(headers) }
     }
 }
 
@@ -53,7 +56,7 @@ pub fn document(context: &Context, browser: &Browser, address: &str, answered: A
         "import init, * as berth from '{script}'; init({{ module_or_path: wasm }}).then(() => {{ berth.hydrate(); \
          for (const island of document.querySelectorAll('leptos-island')) berth[island.dataset.component](island); }});"
     );
-    let script = script.to_owned();
+    let (script, wasm) = (script.to_owned(), wasm.to_owned());
     let program = move |nonce: &str| {
         view! {
             <script nonce=nonce.to_owned() inner_html=fetch></script>
@@ -66,7 +69,7 @@ pub fn document(context: &Context, browser: &Browser, address: &str, answered: A
     let title = page.title.clone();
     let current = is_list(address).then_some("page");
     let ended = page.ended.iter().map(|ended| ended.id.as_str()).collect::<Vec<_>>().join(" ");
-    let theme = browser.theme;
+    let (theme, keys) = (browser.theme, browser.keys);
     let body = move || {
         view! {
             <a class="skip" href="#main">"Skip to content"</a>
@@ -84,6 +87,7 @@ pub fn document(context: &Context, browser: &Browser, address: &str, answered: A
                     </nav>
                     <div class="nav mt-auto">
                         <ThemeSwitch theme />
+                        <KeysSwitch keys />
                         <Account user=user.clone() cluster=cluster.clone() />
                     </div>
                 </aside>
@@ -93,6 +97,7 @@ pub fn document(context: &Context, browser: &Browser, address: &str, answered: A
                         id="page"
                         data-under-way=page.is_under_way.then_some("")
                         data-ended=ended
+                        data-site=wasm
                         inner_html=page.html
                     ></div>
                 </main>
@@ -100,6 +105,7 @@ pub fn document(context: &Context, browser: &Browser, address: &str, answered: A
             <div class="pop mn" id="row-menu" popover="auto" role="group"></div>
             <div class="pop mn nav" id="account" popover="auto" role="group" aria-label="Account">
                 <ThemeSwitch theme />
+                <KeysSwitch keys />
                 <Account user cluster />
             </div>
         }
@@ -155,7 +161,7 @@ where
     let html = owner.with(|| {
         view! {
             <!DOCTYPE html>
-            <html lang="en" data-theme=browser.theme.attribute() data-layout=browser.layout.map(Layout::word) data-ready=shell.ready>
+            <html lang="en" data-theme=browser.theme.attribute() data-layout=browser.layout.map(Layout::word) data-keys=browser.keys.attribute() data-ready=shell.ready>
                 <head>
                     <meta charset="utf-8" />
                     <meta name="viewport" content="width=device-width, initial-scale=1" />

@@ -12,7 +12,9 @@ use leptos::{prelude::*, server_fn::codec::GetUrl};
 pub async fn get_page(address: String, have: Option<String>) -> Result<RenderedPage, AppError> {
     crate::server::handle("get_page", async |context| {
         let have = have.as_deref().unwrap_or_default();
-        Ok(super::service::render(&context, super::service::Asked { address: &address, have, refused: None }).await?.page)
+        let asked = super::service::Asked { address: &address, have, refused: None };
+        let page = super::service::render(&context, asked).await?.page;
+        Ok(RenderedPage { site: context.state.assets().path("berth.wasm").to_owned(), ..page })
     })
     .await
 }

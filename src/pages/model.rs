@@ -15,6 +15,8 @@ pub struct RenderedPage {
     pub is_under_way: bool,
     /// What has ended lately, for who listens rather than looks.
     pub ended: Vec<Ended>,
+    /// Which program belongs to it, by its path: a tab from before an update has another, and takes the new one with its next page.
+    pub site: String,
 }
 
 /// An operation that has ended.

@@ -16,7 +16,7 @@ use time::{OffsetDateTime, macros::format_description};
 /// Makes a page out of its view.
 pub fn rendered<V: IntoView>(title: String, is_under_way: bool, view: impl FnOnce() -> V) -> RenderedPage {
     let html = html(|| (is_under_way.then(|| view! { <Refresh /> }), view()));
-    RenderedPage { title, html, is_under_way, ended: Vec::new() }
+    RenderedPage { title, html, is_under_way, ..RenderedPage::default() }
 }
 
 /// A view as HTML, without the marks by which a program would find its places in it: nothing of it is hydrated.

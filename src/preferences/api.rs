@@ -2,7 +2,7 @@
 
 #![expect(missing_docs, reason = "the fields of a server function's struct are its arguments, and its doc speaks of them")]
 
-use super::model::{Layout, Theme};
+use super::model::{Keys, Layout, Theme};
 use crate::error::AppError;
 use leptos::prelude::*;
 
@@ -21,6 +21,16 @@ pub async fn set_theme(theme: Theme) -> Result<(), AppError> {
 pub async fn set_layout(layout: Layout) -> Result<(), AppError> {
     crate::server::handle_visitor("set_layout", async |_| {
         keep(&layout.cookie());
+        Ok(())
+    })
+    .await
+}
+
+/// Keeps in the browser's cookie whether single keys act.
+#[server(endpoint = "set_keys")]
+pub async fn set_keys(keys: Keys) -> Result<(), AppError> {
+    crate::server::handle_visitor("set_keys", async |_| {
+        keep(&keys.cookie());
         Ok(())
     })
     .await

@@ -60,12 +60,85 @@ impl Theme {
         }
     }
 
+    /// What the switch does.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::System => "Switch to light",
+            Self::Light => "Switch to dark",
+            Self::Dark => "Switch to system",
+        }
+    }
+
     /// Where the form of the switch is sent to.
     pub const ACTION: &str = "/api/set_theme";
 
     /// The `Set-Cookie` or `document.cookie` line that keeps it for a year.
     pub fn cookie(self) -> String {
         cookie(THEME_COOKIE, self.attribute())
+    }
+}
+
+/// Whether single keys walk the list and act in it. Who speaks to the machine, or whose keys are pressed by another device, switches them off
+/// (WCAG 2.1.4). Arrows, Enter and Escape work at any time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keys {
+    /// They do.
+    #[default]
+    On,
+    /// They are letters.
+    Off,
+}
+
+/// The cookie that holds it; none means [`Keys::On`].
+pub const KEYS_COOKIE: &str = "berth-keys";
+
+impl Keys {
+    /// For `html[data-keys]`; none where they are on.
+    pub fn attribute(self) -> Option<&'static str> {
+        (self == Self::Off).then_some("off")
+    }
+
+    /// What the cookie, or a form, says.
+    pub fn of_word(word: &str) -> Self {
+        if word == "off" { Self::Off } else { Self::On }
+    }
+
+    /// In the switch.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::On => "On",
+            Self::Off => "Off",
+        }
+    }
+
+    /// In a form.
+    pub fn word(self) -> &'static str {
+        self.attribute().unwrap_or("on")
+    }
+
+    /// What the switch goes to next.
+    pub fn next(self) -> Self {
+        match self {
+            Self::On => Self::Off,
+            Self::Off => Self::On,
+        }
+    }
+
+    /// What the switch does.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::On => "Switch the keys off: j k x . /",
+            Self::Off => "Switch the keys on: j k x . /",
+        }
+    }
+
+    /// Where the form of the switch is sent to.
+    pub const ACTION: &str = "/api/set_keys";
+
+    /// The line that keeps it for a year.
+    pub fn cookie(self) -> String {
+        cookie(KEYS_COOKIE, self.attribute())
     }
 }
 

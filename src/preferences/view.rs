@@ -1,6 +1,6 @@
-//! The switches: between light and dark, and between rows and cards.
+//! The switches: between light and dark, between rows and cards, and of the keys.
 
-use super::model::{Layout, Theme};
+use super::model::{Keys, Layout, Theme};
 use crate::ui::icons::Icon;
 use leptos::prelude::*;
 
@@ -10,14 +10,34 @@ pub fn ThemeSwitch(
     /// The theme now.
     theme: Theme,
 ) -> impl IntoView {
-    let next = theme.next().word();
+    turn(Theme::ACTION, ("theme", theme.next().word()), "sun-moon", "Theme", theme.label(), theme.title())
+}
+
+/// A button that switches the single keys off, or on again.
+#[component]
+pub fn KeysSwitch(
+    /// As they are now.
+    keys: Keys,
+) -> impl IntoView {
+    turn(Keys::ACTION, ("keys", keys.next().word()), "keyboard", "Keys", keys.label(), keys.title())
+}
+
+/// One entry of the menu: what it is about, how it is now, and a form that goes to the next.
+fn turn(
+    action: &'static str,
+    (name, next): (&'static str, &'static str),
+    icon: &'static str,
+    about: &'static str,
+    now: &'static str,
+    title: &'static str,
+) -> impl IntoView {
     view! {
-        <form method="post" action=Theme::ACTION>
-            <input type="hidden" name="theme" value=next />
-            <button type="submit" title=format!("Switch to {next}")>
-                <Icon name="sun-moon" />
-                <span>"Theme"</span>
-                <span class="n">{theme.label()}</span>
+        <form method="post" action=action>
+            <input type="hidden" name=name value=next />
+            <button type="submit" title=title>
+                <Icon name=icon />
+                <span>{about}</span>
+                <span class="n">{now}</span>
             </button>
         </form>
     }
@@ -40,7 +60,7 @@ pub fn LayoutSwitch() -> impl IntoView {
         }
     };
     view! {
-        <span class="seg layouts" role="group" aria-label="Layout">
+        <span class="seg layouts" role="group" aria-label="Layout" data-own>
             {button(Layout::Rows, "rows-3", "Rows")}
             {button(Layout::Cards, "layout-grid", "Cards")}
         </span>
@@ -50,11 +70,11 @@ pub fn LayoutSwitch() -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preferences::api::{SetLayout, SetTheme};
+    use crate::preferences::api::{SetKeys, SetLayout, SetTheme};
     use leptos::server_fn::ServerFn;
 
     #[test]
     fn the_form_is_sent_to_its_own_function() {
-        assert_eq!((Theme::ACTION, Layout::ACTION), (SetTheme::PATH, SetLayout::PATH));
+        assert_eq!([Theme::ACTION, Layout::ACTION, Keys::ACTION], [SetTheme::PATH, SetLayout::PATH, SetKeys::PATH]);
     }
 }

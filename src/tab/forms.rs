@@ -14,7 +14,7 @@ use crate::{
     error::AppError,
     operations::model::Verb,
     paths,
-    preferences::model::{Layout, Theme},
+    preferences::model::{Keys, Layout, Theme},
     ui::toasts::Toasts,
 };
 use leptos::{prelude::*, task::spawn_local};
@@ -27,6 +27,10 @@ pub fn listen(place: Place, toasts: Toasts) {
         if form.action() == Theme::ACTION {
             event.prevent_default();
             return switch_theme(&form);
+        }
+        if form.action() == Keys::ACTION {
+            event.prevent_default();
+            return switch_keys(&form);
         }
         if form.action() == Layout::ACTION {
             event.prevent_default();
@@ -135,26 +139,39 @@ pub fn shows(id: &str, verb: Verb) {
 /// Shows a theme at once, and keeps it in the cookie.
 fn switch_theme(form: &Submission) {
     let theme = Theme::of_cookie(&form.value("theme"));
-    if let Some(html) = document().document_element() {
-        set(&html, "data-theme", theme.attribute());
-    }
+    shows_in_page("data-theme", theme.attribute());
     browser::set_cookie(&theme.cookie());
-    let next = theme.next().word();
-    let within = |form: &Element| {
-        find_all(form, "[name='theme']").iter().for_each(|input| set(input, "value", Some(next)));
-        find_all(form, "button").iter().for_each(|button| set(button, "title", Some(&format!("Switch to {next}"))));
-        find_all(form, ".n").iter().for_each(|word| word.set_text_content(Some(theme.label())));
-    };
-    let all = document().body().map(|body| find_all(&body, &format!("form[action='{}']", Theme::ACTION))).unwrap_or_default();
-    all.iter().for_each(within);
+    turned(Theme::ACTION, theme.next().word(), theme.label(), theme.title());
+}
+
+/// The same of the keys.
+fn switch_keys(form: &Submission) {
+    let keys = Keys::of_word(&form.value("keys"));
+    shows_in_page("data-keys", keys.attribute());
+    browser::set_cookie(&keys.cookie());
+    turned(Keys::ACTION, keys.next().word(), keys.label(), keys.title());
+}
+
+fn shows_in_page(name: &str, value: Option<&str>) {
+    if let Some(html) = document().document_element() {
+        set(&html, name, value);
+    }
+}
+
+/// A switch was turned: the same one may stand in several places.
+fn turned(action: &str, next: &str, now: &str, title: &str) {
+    let Some(body) = document().body() else { return };
+    for form in find_all(&body, &format!("form[action='{action}']")) {
+        find_all(&form, "input").iter().for_each(|input| set(input, "value", Some(next)));
+        find_all(&form, "button").iter().for_each(|button| set(button, "title", Some(title)));
+        find_all(&form, ".n").iter().for_each(|word| word.set_text_content(Some(now)));
+    }
 }
 
 /// Shows the list in rows or in cards at once, and keeps it in the cookie.
 fn switch_layout(form: &Submission, place: Place) {
     let Some(layout) = Layout::of_word(&form.value("layout")) else { return };
-    if let Some(html) = document().document_element() {
-        set(&html, "data-layout", Some(layout.word()));
-    }
+    shows_in_page("data-layout", Some(layout.word()));
     browser::set_cookie(&layout.cookie());
     list::arrange();
     if list::wants_more() {

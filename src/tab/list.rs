@@ -10,7 +10,7 @@ use super::{
     place::Place,
     selection,
 };
-use crate::ui::toasts::Toasts;
+use crate::{preferences::model::Layout, ui::toasts::Toasts};
 use leptos::prelude::{GetValue, StoredValue, UpdateValue, document, request_animation_frame, set_timeout, window};
 use std::time::Duration;
 use wasm_bindgen::JsCast;
@@ -39,10 +39,14 @@ pub fn listen(place: Place, toasts: Toasts) {
         }
     };
     browser::listen(&window(), "scroll", scrolled);
-    browser::listen(&window(), "resize", scrolled);
+    let resized = move |event: Event| {
+        arrange();
+        scrolled(event);
+    };
+    browser::listen(&window(), "resize", resized);
     browser::listen(&document(), "keydown", move |event| pressed(event, toasts));
     let turn = StoredValue::new(0);
-    browser::listen(&document(), "input", move |event: Event| searched(&event, turn));
+    browser::listen(&document(), "input", move |event: Event| searched(&event, turn, place));
     arrange();
     if wants_more() {
         place.look_again();
@@ -131,9 +135,22 @@ pub fn with_window(address: &str, is_another: bool) -> String {
     }
 }
 
-/// Gives the rows that are not there their room.
+/// Gives the rows that are not there their room, and says to who does not see it which ones are there, and how they stand.
 pub fn arrange() {
     let Some(part) = Part::on_screen() else { return };
+    let rows = find("#rows").map(|rows| find_all(&rows, "tr")).unwrap_or_default();
+    for (row, index) in rows.iter().zip(part.from + 2..) {
+        // the first is the head
+        mark(row, "aria-rowindex", &index.to_string());
+    }
+    if let Some(row) = rows.first()
+        && let Ok(Some(style)) = window().get_computed_style(row)
+    {
+        let is_cards = style.get_property_value("display").is_ok_and(|display| display != "table-row");
+        let pressed = |button: &Element| (button.get_attribute("value").as_deref() == Some(Layout::Cards.word())) == is_cards;
+        let buttons = document().body().map(|body| find_all(&body, ".layouts button")).unwrap_or_default();
+        buttons.iter().for_each(|button| mark(button, "aria-pressed", &pressed(button).to_string()));
+    }
     let below = part.total.saturating_sub(part.from + part.count);
     for (selector, rows) in [("#above td", part.from), ("#below td", below)] {
         if let Some(room) = find(selector).and_then(|room| room.dyn_into::<HtmlElement>().ok()) {
@@ -143,8 +160,15 @@ pub fn arrange() {
     }
 }
 
+/// Sets what is not so already.
+fn mark(element: &Element, name: &str, value: &str) {
+    if element.get_attribute(name).as_deref() != Some(value) {
+        set(element, name, Some(value));
+    }
+}
+
 /// A search is done while it is written, and its address follows.
-fn searched(event: &Event, turn: StoredValue<u32>) {
+fn searched(event: &Event, turn: StoredValue<u32>, place: Place) {
     let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else { return };
     if !input.has_attribute("data-search") {
         return;
@@ -156,7 +180,7 @@ fn searched(event: &Event, turn: StoredValue<u32>) {
             if turn.get_value() == own
                 && let Some(form) = input.form()
             {
-                navigation::replace(&browser::address_of(&form));
+                navigation::replace(browser::address_of(&form), place);
             }
         },
         WRITING,
@@ -181,7 +205,12 @@ fn pressed(event: KeyboardEvent, toasts: Toasts) {
     if is_writing || find(":popover-open, dialog[open]").is_some() {
         return;
     }
-    let is_done = match event.key().as_str() {
+    let key = event.key();
+    // a single letter is a letter where the keys are switched off
+    if key.chars().count() == 1 && find("[data-keys=off]").is_some() {
+        return;
+    }
+    let is_done = match key.as_str() {
         "/" => find("[data-search]").map(|search| focus(&search)).is_some(),
         "ArrowDown" => line(1),
         "ArrowUp" => line(-1),
@@ -226,8 +255,6 @@ fn step(by: isize) -> bool {
         _ => None,
     };
     let Some(row) = next.and_then(|next| all.get(next)) else { return false };
-    all.iter().for_each(|row| set(row, "data-cursor", None));
-    set(row, "data-cursor", Some(""));
     find_all(row, ".name").first().is_some_and(|name| {
         focus(name);
         true

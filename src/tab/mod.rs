@@ -50,7 +50,7 @@ cfg_if::cfg_if! {
             selection::listen(toasts);
             menu::listen();
             chart::listen();
-            copy::listen();
+            copy::listen(toasts);
             times::listen();
             navigation::listen(place);
             browser::mark_ready();

@@ -6,7 +6,7 @@
 //! as it is, and is to be asked for again. What people have opened (`details`, `dialog`) or are writing in is left to them, and what has
 //! `data-own` belongs to the tab alone.
 
-use super::browser::{focus, set};
+use super::browser::{focus_in_place, set};
 use leptos::prelude::document;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,15 +27,44 @@ pub fn morph(element: &Element, html: &str) -> bool {
         element.remove();
     }
     let focused = document().active_element().filter(|focused| element.contains(Some(focused)));
+    let heirs = focused.as_ref().map(|focused| heirs(focused, element)).unwrap_or_default();
     let is_whole = children(element, &new.content());
-    // an element that changed its place has lost it
+    // an element that changed its place has lost it, and of one that is gone another takes it
     if let Some(focused) = focused
-        && focused.is_connected()
-        && document().active_element().is_none_or(|now| !now.is_same_node(Some(&focused)))
+        && !has_focus(&focused)
     {
-        focus(&focused);
+        let id = focused.id();
+        let same = (!id.is_empty()).then(|| document().get_element_by_id(&id)).flatten();
+        [Some(focused), same].into_iter().flatten().chain(heirs).any(|heir| take_focus(&heir));
     }
     is_whole
+}
+
+/// Who takes the focus where its owner has gone: who is nearest to it, after it at first. The next row, where a row has gone.
+fn heirs(focused: &Element, within: &Element) -> Vec<Element> {
+    let up = |element: &Element| element.parent_element().filter(|parent| !parent.is_same_node(Some(within)));
+    let line = successors(Some(focused.clone()), up);
+    line.flat_map(|element| {
+        let after = successors(element.next_element_sibling(), Element::next_element_sibling);
+        let before = successors(element.previous_element_sibling(), Element::previous_element_sibling);
+        after.chain(before).collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+fn has_focus(element: &Element) -> bool {
+    document().active_element().is_some_and(|now| now.is_same_node(Some(element)))
+}
+
+/// The element itself, what names it, or the first in it that can have the focus; false where none can.
+fn take_focus(heir: &Element) -> bool {
+    let first = |selector| heir.query_selector(selector).ok().flatten();
+    let candidates = [Some(heir.clone()), first("a.name"), first("a[href], button, input")];
+    heir.is_connected()
+        && candidates.into_iter().flatten().any(|candidate| {
+            focus_in_place(&candidate);
+            has_focus(&candidate)
+        })
 }
 
 fn children(old: &Node, new: &Node) -> bool {

@@ -5,6 +5,7 @@
 use super::{browser, place::Place};
 use crate::paths::Page;
 use js_sys::{Function, Object, Reflect};
+use leptos::task::spawn_local;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Event, EventTarget};
@@ -41,7 +42,7 @@ pub fn listen(place: Place) {
         let is_form = !event.form_data().is_null();
         let is_download = !event.download_request().is_null();
         let is_plain = matches!(event.navigation_type().as_str(), "push" | "replace" | "traverse");
-        if !event.can_intercept() || event.hash_change() || is_form || is_download || !is_plain {
+        if place.is_outdated() || !event.can_intercept() || event.hash_change() || is_form || is_download || !is_plain {
             return;
         }
         let Some(address) = address_of(&event.destination().url()) else { return };
@@ -72,16 +73,21 @@ pub fn listen(place: Place) {
     });
 }
 
-/// To another view of this page, in the place of this one; false where the browser has to be asked in its own way.
-pub fn replace(address: &str) -> bool {
+/// To another view of this page, in the place of this one.
+pub fn replace(address: String, place: Place) {
     let navigate = || {
         let navigation = property("navigation")?;
         let navigate = Reflect::get(&navigation, &"navigate".into()).ok()?.dyn_into::<Function>().ok()?;
         let options = Object::new();
         Reflect::set(&options, &"history".into(), &"replace".into()).ok()?;
-        navigate.call2(&navigation, &address.into(), &options).ok()
+        navigate.call2(&navigation, &address.as_str().into(), &options).ok()
     };
-    navigate().is_some()
+    if navigate().is_none() {
+        let history = leptos::prelude::window().history();
+        // fails for another site's address
+        let _ = history.and_then(|history| history.replace_state_with_url(&JsValue::NULL, "", Some(&address)));
+        spawn_local(place.go(address));
+    }
 }
 
 fn property(name: &str) -> Option<JsValue> {

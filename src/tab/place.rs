@@ -64,6 +64,8 @@ struct State {
     own: BTreeSet<String>,
     /// The address of what is on screen.
     address: String,
+    /// The server has another program for it than this one.
+    is_outdated: bool,
 }
 
 impl Place {
@@ -172,6 +174,11 @@ impl Place {
         if ended.is_bad { self.toasts.fail(title, None, link) } else { self.toasts.succeed(title, link) }
     }
 
+    /// The next page is to come with its own program: Berth was updated since this one came.
+    pub fn is_outdated(self) -> bool {
+        self.state.with_value(|state| state.is_outdated)
+    }
+
     /// Another page, or another view of this one.
     pub async fn go(self, address: String) {
         self.ask(address, true).await;
@@ -214,7 +221,7 @@ impl Place {
     }
 
     fn show(self, page: &Element, asked: u32, address: String, answer: RenderedPage) {
-        let RenderedPage { title, html, is_under_way, ended } = answer;
+        let RenderedPage { title, html, is_under_way, ended, site } = answer;
         if self.away.with_untracked(Option::is_some) {
             self.away.set(None);
         }
@@ -236,6 +243,7 @@ impl Place {
             state.shown = asked;
             state.is_under_way = is_under_way;
             state.address = address;
+            state.is_outdated = page.get_attribute("data-site").is_some_and(|own| own != site);
         });
         for ended in ended {
             let id = ended.id.to_string();

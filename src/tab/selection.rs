@@ -3,7 +3,7 @@
 //! Without this program the boxes are ticked and sent as they are. Here the bar says for how many each verb is, as far as their rows have
 //! been on screen, and leads to the question with the ids, or with the query.
 
-use super::browser::{self, Submission, around, find, find_all, set};
+use super::browser::{self, Submission, around, find, find_all, focus_in_place, set};
 use crate::{
     batches::model::MOST_BY_ID,
     operations::model::Verb,
@@ -76,8 +76,14 @@ pub fn toggle(row: &Element, toasts: Toasts) -> bool {
 pub fn clear(toasts: Toasts) -> bool {
     let is_any = SELECTION.with_borrow(|selection| selection.is_all || !selection.ids.is_empty());
     if is_any {
+        let last = SELECTION.with_borrow(|selection| selection.last.clone());
+        let is_in_bar = find("#bulk").is_some_and(|bar| bar.contains(document().active_element().as_deref()));
         forget();
         show(toasts);
+        // the bar has gone
+        if is_in_bar && let Some(name) = find(&format!("#r-{last} .name")).or_else(|| find("#rows .name")) {
+            focus_in_place(&name);
+        }
     }
     is_any
 }

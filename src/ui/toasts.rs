@@ -3,7 +3,12 @@
 
 use super::icons::Icon;
 use crate::error::AppError;
-use leptos::prelude::*;
+use leptos::{
+    ev::FocusEvent,
+    prelude::*,
+    wasm_bindgen::JsCast,
+    web_sys::{Element, HtmlElement},
+};
 use std::time::Duration;
 
 /// A toast on show.
@@ -86,11 +91,26 @@ pub fn ToastRegion(
     /// The toasts of this tab.
     toasts: Toasts,
 ) -> impl IntoView {
+    // where the focus was before it came here
+    let from = StoredValue::new_local(None::<HtmlElement>);
+    let arrived = move |event: FocusEvent| {
+        let before = event.related_target().and_then(|before| before.dyn_into::<Element>().ok());
+        if before.as_ref().is_none_or(|before| before.closest(".toasts").is_ok_and(|own| own.is_none())) {
+            from.set_value(before.and_then(|before| before.dyn_into().ok()));
+        }
+    };
+    let close = move |id| {
+        toasts.close(id);
+        from.with_value(|from| {
+            // fails only where it has gone
+            from.iter().for_each(|from| drop(from.focus()));
+        });
+    };
     view! {
         <div class="sr-only" role="status" aria-live="polite">
             {move || toasts.announced.get()}
         </div>
-        <div class="toasts">
+        <div class="toasts" on:focusin=arrived>
             <For each=move || toasts.shown.get() key=|toast| toast.id let:toast>
                 <section class="pop toastc" id=format!("toast-{}", toast.id) aria-label=toast.title.clone()>
                     <span class=if toast.is_bad { "text-bad-ink" } else { "text-ok-ink" }>
@@ -106,7 +126,7 @@ pub fn ToastRegion(
                         })}
                         {toast.link.map(|link| view! { <a class="a block" href=link>"Show operation"</a> })}
                     </div>
-                    <button type="button" class="vb" aria-label="Close" on:click=move |_| toasts.close(toast.id)>
+                    <button type="button" class="vb" aria-label="Close" on:click=move |_| close(toast.id)>
                         <Icon name="x" class="i-sm" />
                     </button>
                 </section>
