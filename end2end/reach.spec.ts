@@ -5,7 +5,7 @@ const name = (page: any, of: string) => row(page, of).getByRole('link', { name: 
 
 test('the single keys can be switched off, and the browser remembers it @both', async ({ page, berth }) => {
   await berth.signIn(page)
-  const keys = page.getByLabel('Main').getByRole('button', { name: /^Keys/ })
+  const keys = page.getByLabel('Main').getByRole('button', { name: /^Shortcuts/ })
   await expect(keys).toContainText('On')
   await keys.click()
   await expect(keys).toContainText('Off')

@@ -128,8 +128,8 @@ impl Keys {
     /// What the switch does.
     pub fn title(self) -> &'static str {
         match self {
-            Self::On => "Switch the keys off: j k x . /",
-            Self::Off => "Switch the keys on: j k x . /",
+            Self::On => "Switch the single keys off: j k x . /",
+            Self::Off => "Switch the single keys on: j k x . /",
         }
     }
 

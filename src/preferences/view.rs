@@ -19,7 +19,7 @@ pub fn KeysSwitch(
     /// As they are now.
     keys: Keys,
 ) -> impl IntoView {
-    turn(Keys::ACTION, ("keys", keys.next().word()), "keyboard", "Keys", keys.label(), keys.title())
+    turn(Keys::ACTION, ("keys", keys.next().word()), "keyboard", "Shortcuts", keys.label(), keys.title())
 }
 
 /// One entry of the menu: what it is about, how it is now, and a form that goes to the next.

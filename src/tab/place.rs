@@ -123,7 +123,7 @@ impl Place {
             return;
         }
         // before anything else is heard
-        self.state.update_value(|state| state.is_busy = true);
+        self.state.update_value(|state| (state.is_busy, state.looked_at) = (true, browser::now()));
         spawn_local(async move {
             loop {
                 self.state.update_value(|state| (state.is_busy, state.again) = (true, false));
