@@ -174,6 +174,18 @@ impl Errands {
         }
     }
 
+    /// The first address of each of the rows of which it is known. For the list that is sorted by it.
+    pub fn first_addresses(&self, cluster: &ClusterName, rows: &[Arc<ContainerRow>]) -> HashMap<ContainerId, IpAddr> {
+        let care = self.care(cluster);
+        let addresses = locked(&care.addresses);
+        let first = |row: &Arc<ContainerRow>| {
+            let started_at = row.usage.filter(|_| row.status == Status::Running && row.node_online)?.started_at;
+            let known = addresses.get(&row.vmid).filter(|known| (known.started_at - started_at).abs() <= SAME_BOOT)?;
+            Some((row.id.clone(), *known.addresses.first()?))
+        };
+        rows.iter().filter_map(first).collect()
+    }
+
     /// Has what nobody has been recognised by yet read.
     pub fn recognise(&self, post: &Post, snapshot: &Snapshot, unrecognised: &HashSet<ContainerId>) {
         let care = self.care(&post.cluster.name);

@@ -22,9 +22,9 @@
 //! What this is not for: windows, which are the server's ([`super::service`]).
 
 use super::model::{ContainerRow, Status};
-use crate::error::Lock;
+use crate::{error::Lock, operations::model::ContainerId};
 use serde::{Deserialize, Serialize};
-use std::{cmp::Ordering, fmt, str::FromStr};
+use std::{cmp::Ordering, collections::HashMap, fmt, net::IpAddr, str::FromStr};
 use strum::{Display, EnumIter, EnumString};
 
 /// How many terms a query has at most; what comes after them is left out.
@@ -194,6 +194,12 @@ pub enum Sort {
     Tags,
     /// By what it was made from.
     Template,
+    /// By its first address, as far as it was read.
+    Address,
+    /// By the name of its first service.
+    Services,
+    /// By what happened to it last: what has not changed for longest comes first.
+    Event,
 }
 
 /// Which of the five figures a row is counted in.
@@ -380,25 +386,33 @@ impl Query {
     }
 
     /// The places of the rows that fit, in order. The rows come in the order of the [default query](Query::default), so that ties have
-    /// theirs already.
-    pub fn order<R: AsRef<ContainerRow>>(&self, rows: &[R]) -> Vec<u32> {
+    /// theirs already. What only a window's rows have is in `keys`.
+    pub fn order<R: AsRef<ContainerRow>>(&self, rows: &[R], keys: &HashMap<ContainerId, Key<'static>>) -> Vec<u32> {
         let fitting = rows.iter().map(AsRef::as_ref).zip(0..).filter(|(row, _)| self.matches(row));
         if self.sort == Sort::Name && !self.descending {
             return fitting.map(|(_, place)| place).collect();
         }
-        let mut keyed: Vec<(Key<'_>, u32)> = fitting.map(|(row, place)| (Key::of(self.sort, row), place)).collect();
+        let keyed = fitting.map(|(row, place)| (keys.get(&row.id).cloned().unwrap_or_else(|| Key::of(self.sort, row)), place));
+        let mut keyed: Vec<(Key<'_>, u32)> = keyed.collect();
         keyed.sort_by(|(a, _), (b, _)| self.by_key(a, b));
         keyed.into_iter().map(|(_, place)| place).collect()
     }
 }
 
 /// What a row is sorted by.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Key<'a> {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key<'a> {
+    /// A text, where case matters not in lower case.
     Text(String),
+    /// A number.
     Number(u64),
+    /// An address: those of version 4 come first.
+    Address(IpAddr),
+    /// Tags, one after the other.
     Tags(Vec<&'a str>),
+    /// Its status.
     Condition(Condition),
+    /// It is not known.
     Absent,
 }
 
@@ -418,6 +432,9 @@ impl<'a> Key<'a> {
             Sort::Tags if row.tags.is_empty() => Self::Absent,
             Sort::Tags => Self::Tags(row.tags.iter().map(|tag| tag.name.as_str()).collect()),
             Sort::Template => row.template_name.as_ref().map_or(Self::Absent, |name| Self::Text(name.to_lowercase())),
+            Sort::Address => row.addresses.first().map_or(Self::Absent, |address| Self::Address(*address)),
+            Sort::Services => row.services.first().map_or(Self::Absent, |service| Self::Text(service.name.to_lowercase())),
+            Sort::Event => row.last_event.as_ref().map_or(Self::Absent, |event| Self::Text(event.id.to_string())),
         }
     }
 }
@@ -658,16 +675,16 @@ mod tests {
                 let rows = sorted(rows);
                 let counts = query.count(&rows);
                 prop_assert_eq!(counts.total, counts.running + counts.stopped + counts.creating + counts.error + counts.unknown);
-                prop_assert_eq!(query.with_status(None).order(&rows).len(), counts.total);
+                prop_assert_eq!(query.with_status(None).order(&rows, &HashMap::new()).len(), counts.total);
                 for condition in Condition::iter() {
-                    prop_assert_eq!(query.with_status(Some(condition)).order(&rows).len(), counts.of(condition));
+                    prop_assert_eq!(query.with_status(Some(condition)).order(&rows, &HashMap::new()).len(), counts.of(condition));
                 }
             }
 
             #[test]
             fn the_order_is_total_and_is_the_one_that_comparing_gives(rows in vec(a_row(), 0..40), query in query()) {
                 let rows = sorted(rows);
-                let order = query.order(&rows);
+                let order = query.order(&rows, &HashMap::new());
                 let got: Vec<_> = order.iter().map(|place| &rows[*place as usize]).collect();
                 prop_assert!(got.iter().all(|row| query.matches(row)));
                 prop_assert_eq!(got.len(), rows.iter().filter(|row| query.matches(row)).count());

@@ -4,8 +4,8 @@ use super::{
     identity,
     inventory::{Inventory, Post, View},
     model::{ClusterRow, ContainerList, ContainerRow, Reach, Status, Window},
-    query::{Counts, Query},
-    snapshot::Snapshot,
+    query::{Counts, Key, Query, Sort},
+    snapshot::{Order, Snapshot},
     store,
 };
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
 };
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -41,8 +42,9 @@ const MOST_ROWS: usize = 1000;
 pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> {
     let (_, view) = look(context, true).await?;
     let query = Query::default();
-    let rows = rows_of(&view, &query, 0, usize::MAX);
-    let Window { rows, nodes, operations, as_of, now, trouble, .. } = window_of(context, &query, view, 0, rows).await?;
+    let order = order_of(context, &view, &query).await?;
+    let rows = rows_of(&view, order.as_deref(), 0, usize::MAX);
+    let Window { rows, nodes, operations, as_of, now, trouble, .. } = window_of(context, order, view, 0, rows).await?;
     Ok(ContainerList { rows, nodes, operations, as_of, now, trouble })
 }
 
@@ -51,33 +53,62 @@ pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> 
 pub async fn window(context: &Context, query: &Query, from: usize, count: usize) -> Result<Window, Error> {
     let inventory = context.state.slice::<Inventory>();
     let (post, view) = look(context, false).await?;
-    let mut rows = rows_of(&view, query, from, count.min(MOST_ROWS));
+    let order = order_of(context, &view, query).await?;
+    let mut rows = rows_of(&view, order.as_deref(), from, count.min(MOST_ROWS));
     post.watch.histories(&mut rows);
     inventory.errands().fill_in_addresses(&post, &mut rows);
     // our own rows only beside containers that the user may audit now, which is what being in a recent list means (DESIGN §8.1)
     if view.snapshot.as_ref().is_some_and(|snapshot| inventory.is_recent(snapshot, LIST_WITHIN)) {
         relate(context, &mut rows).await?;
     }
-    window_of(context, query, view, from, rows).await
+    window_of(context, order, view, from, rows).await
 }
 
 /// All of the user's list that fits a query, without what only a screen shows beside the rows.
 pub async fn fitting(context: &Context, query: &Query) -> Result<Window, Error> {
     let (_, view) = look(context, false).await?;
-    let rows = rows_of(&view, query, 0, usize::MAX);
-    window_of(context, query, view, 0, rows).await
+    let order = order_of(context, &view, query).await?;
+    let rows = rows_of(&view, order.as_deref(), 0, usize::MAX);
+    window_of(context, order, view, 0, rows).await
 }
 
-fn rows_of(view: &View, query: &Query, from: usize, count: usize) -> Vec<ContainerRow> {
-    let Some(snapshot) = &view.snapshot else { return Vec::new() };
-    let order = snapshot.order(query);
+/// The order in which a query puts the list. What only the rows of a window have is looked up for all of them then, once for each answer
+/// of Proxmox's.
+async fn order_of(context: &Context, view: &View, query: &Query) -> Result<Option<Arc<Order>>, Error> {
+    let Some(snapshot) = &view.snapshot else { return Ok(None) };
+    if let Some(order) = snapshot.known_order(query) {
+        return Ok(Some(order));
+    }
+    let (inventory, db, cluster) = (context.state.slice::<Inventory>(), context.state.db(), &context.cluster.name);
+    let is_recent = inventory.is_recent(snapshot, LIST_WITHIN);
+    let texts = match query.sort {
+        Sort::Services if is_recent => store::list_first_services(db, cluster).await,
+        Sort::Event if is_recent => store::list_last_events(db, cluster).await,
+        _ => Ok(Vec::new()),
+    };
+    let texts = texts.map_err(|e| Error::Db("read what the list is sorted by", e))?;
+    let mut keys: HashMap<_, _> = texts.into_iter().filter_map(|(id, text)| Some((id, Key::Text(text?)))).collect();
+    if query.sort == Sort::Address {
+        let addresses = inventory.errands().first_addresses(cluster, &snapshot.rows);
+        keys.extend(addresses.into_iter().map(|(id, address)| (id, Key::Address(address))));
+    }
+    Ok(Some(snapshot.order(query, &keys)))
+}
+
+fn rows_of(view: &View, order: Option<&Order>, from: usize, count: usize) -> Vec<ContainerRow> {
+    let (Some(snapshot), Some(order)) = (&view.snapshot, order) else { return Vec::new() };
     let places = order.places.iter().skip(from).take(count);
     places.map(|place| ContainerRow::clone(&snapshot.rows[*place as usize])).collect()
 }
 
-async fn window_of(context: &Context, query: &Query, view: View, from: usize, mut rows: Vec<ContainerRow>) -> Result<Window, Error> {
+async fn window_of(
+    context: &Context,
+    order: Option<Arc<Order>>,
+    view: View,
+    from: usize,
+    mut rows: Vec<ContainerRow>,
+) -> Result<Window, Error> {
     let now = context.state.slice::<Inventory>().pace().epoch();
-    let order = view.snapshot.as_ref().map(|snapshot| snapshot.order(query));
     let (total, counts) = order.map_or((0, Counts::default()), |order| (order.places.len(), order.counts));
     let operations = operations_of(context, view.snapshot.as_deref(), &mut rows, now).await?;
     let cluster = ClusterRow {

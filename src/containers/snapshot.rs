@@ -6,7 +6,7 @@
 
 use super::{
     model::{ContainerRow, ForeignTask, NodeRow, Reach, Status, TaskKind, Usage, percent},
-    query::{Counts, Query},
+    query::{Counts, Key, Query},
     service::{holds, status_of},
     store::KnownRow,
     tags,
@@ -85,15 +85,23 @@ impl Snapshot {
         self.rows.get(*self.places.get(id)? as usize)
     }
 
-    /// What fits a query: worked out once for each, with one pass over the rows.
-    pub fn order(&self, query: &Query) -> Arc<Order> {
-        let orders = || self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, order)) = orders().iter().find(|(known, _)| known == query) {
-            return order.clone();
+    fn orders(&self) -> MutexGuard<'_, VecDeque<(Query, Arc<Order>)>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What fits a query, where that was worked out already.
+    pub fn known_order(&self, query: &Query) -> Option<Arc<Order>> {
+        self.orders().iter().find(|(known, _)| known == query).map(|(_, order)| order.clone())
+    }
+
+    /// What fits a query: worked out once for each, with one pass over the rows. What they are sorted by and do not have is in `keys`.
+    pub fn order(&self, query: &Query, keys: &HashMap<ContainerId, Key<'static>>) -> Arc<Order> {
+        if let Some(order) = self.known_order(query) {
+            return order;
         }
         let counts = query.count(self.rows.iter().map(AsRef::as_ref));
-        let order = Arc::new(Order { places: query.order(&self.rows), counts });
-        let mut orders = orders();
+        let order = Arc::new(Order { places: query.order(&self.rows, keys), counts });
+        let mut orders = self.orders();
         orders.push_back((query.clone(), order.clone()));
         if orders.len() > ORDERS {
             orders.pop_front();
@@ -694,10 +702,10 @@ mod tests {
             let snapshot = memory.snapshot().unwrap();
             let query = Query { sort: Sort::Cpu, ..Query::of_url("q=web").0 };
             let began = Instant::now();
-            let order = snapshot.order(&query);
+            let order = snapshot.order(&query, &HashMap::new());
             let (sorted, began) = (began.elapsed(), Instant::now());
             // who asks the same gets the same: nothing is compared again
-            assert!(Arc::ptr_eq(&order, &snapshot.order(&query)));
+            assert!(Arc::ptr_eq(&order, &snapshot.order(&query, &HashMap::new())));
             let page: Vec<_> = order.places.iter().take(50).map(|place| ContainerRow::clone(&snapshot.rows[*place as usize])).collect();
             let window = began.elapsed();
             println!("{count} rows: taken in {first:?}, again {again:?}, sorted {sorted:?}, a window of {} {window:?}", page.len());
@@ -778,7 +786,7 @@ mod tests {
                 take_in(&mut fresh, said(&truth), after);
                 let shown = |memory: &Memory, query: &Query| {
                     let snapshot = memory.snapshot().unwrap();
-                    let order = snapshot.order(query);
+                    let order = snapshot.order(query, &HashMap::new());
                     let row = |place: &u32| {
                         let row = &snapshot.rows[*place as usize];
                         (row.vmid, row.status, row.name.clone(), row.usage.map(|usage| usage.cpu_percent))

@@ -189,6 +189,21 @@ pub async fn list_nodes(db: &Db, cluster: &ClusterName) -> sqlx::Result<Vec<Stor
     both!(db, |pool| sqlx::query_as(sql).bind(cluster).fetch_all(pool).await)
 }
 
+/// The first service of each container of a cluster, by its name in lower case. For the list that is sorted by it.
+pub async fn list_first_services(db: &Db, cluster: &ClusterName) -> sqlx::Result<Vec<(ContainerId, Option<String>)>> {
+    let sql = "SELECT c.id, (SELECT LOWER(MIN(s.name)) FROM container_services s WHERE s.container_id = c.id)
+               FROM containers c WHERE c.cluster = $1 AND c.gone_at IS NULL";
+    both!(db, |pool| sqlx::query_as(sql).bind(cluster).fetch_all(pool).await)
+}
+
+/// The latest event of each container of a cluster. For the list that is sorted by it.
+pub async fn list_last_events(db: &Db, cluster: &ClusterName) -> sqlx::Result<Vec<(ContainerId, Option<String>)>> {
+    // one step into the index for each; GROUP BY would read them all
+    let sql = "SELECT c.id, (SELECT MAX(e.id) FROM container_events e WHERE e.container_id = c.id)
+               FROM containers c WHERE c.cluster = $1 AND c.gone_at IS NULL";
+    both!(db, |pool| sqlx::query_as(sql).bind(cluster).fetch_all(pool).await)
+}
+
 /// A container. For every verb, which is given its id.
 pub async fn get_container_by_id(db: &Db, id: &ContainerId) -> sqlx::Result<Option<StoredContainerRow>> {
     let sql = select_containers!("WHERE c.id = $1");

@@ -414,14 +414,14 @@ impl List<'_> {
                         {self.head(Sort::Node, "c-node", "Node")}
                         <th class="c-cluster" scope="col">"Cluster"</th>
                         {self.head(Sort::Tags, "c-tags", "Tags")}
-                        <th class="c-ip" scope="col">"Address"</th>
+                        {self.head(Sort::Address, "c-ip", "Address")}
                         {self.head(Sort::Cpu, "num c-cpu", "CPU")}
                         <th class="c-hour" scope="col">"Last hour"</th>
                         {self.head(Sort::Memory, "num c-mem", "Memory")}
                         {self.head(Sort::Uptime, "num c-up", "Uptime")}
                         {self.head(Sort::Template, "c-template", "Template")}
-                        <th class="c-services" scope="col">"Services"</th>
-                        <th class="c-event" scope="col">"Last event"</th>
+                        {self.head(Sort::Services, "c-services", "Services")}
+                        {self.head(Sort::Event, "c-event", "Last event")}
                         <th class="c-verbs" scope="col"><span class="sr-only">"Actions"</span></th>
                     </tr>
                 </thead>
@@ -439,7 +439,7 @@ impl List<'_> {
     fn head(&self, sort: Sort, class: &'static str, title: &'static str) -> impl IntoView + use<> {
         let is_current = self.query.sort == sort;
         // the most of it first is what one looks for
-        let usually = matches!(sort, Sort::Cpu | Sort::Memory | Sort::Uptime);
+        let usually = matches!(sort, Sort::Cpu | Sort::Memory | Sort::Uptime | Sort::Event);
         let descending = if is_current { !self.query.descending } else { usually };
         let to = address(&Query { sort, descending, ..self.query.clone() }, 1);
         let state = is_current.then_some(if self.query.descending { "descending" } else { "ascending" });

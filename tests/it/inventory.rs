@@ -510,6 +510,49 @@ async fn a_window_is_what_its_query_says() {
 }
 
 #[tokio::test]
+async fn a_list_is_sorted_by_what_only_the_rows_of_a_window_have() {
+    let app = TestApp::with(Setup::stepped()).await;
+    let (alice, bob) = (app.sign_in("alice@pve").await, app.sign_in("bob@pve").await);
+    for number in [110, 103] {
+        let (answer, ()) = tokio::join!(alice.act(Verb::Start, number), async {
+            app.cluster.wait_for_running_tasks(1).await;
+            app.cluster.finish_tasks();
+        });
+        answer.report();
+    }
+    app.execute(
+        "INSERT INTO container_services (id, container_id, name, kind, status, updated_at)
+         SELECT s.id, c.id, s.name, 'systemd', 'running', 1 FROM containers c JOIN (
+             SELECT '0190163d8694739baea5966c26f8ad91' AS id, 104 AS vmid, 'postgresql' AS name
+             UNION ALL SELECT '0190163d8694739baea5966c26f8ad92', 104, 'ssh'
+             UNION ALL SELECT '0190163d8694739baea5966c26f8ad93', 108, 'Mosquitto'
+         ) s ON s.vmid = c.vmid",
+    )
+    .await;
+    // two of them a second
+    timeout(SOON, async {
+        while window(&alice, "").await.rows.iter().filter(|row| !row.addresses.is_empty()).count() < 3 {
+            app.config.pace.advance(Duration::from_millis(500));
+        }
+    })
+    .await
+    .expect("addresses are read");
+    beat(&app, &alice).await;
+    let first = |window: &Window, count| window.rows.iter().take(count).map(|row| row.vmid.get()).collect::<Vec<_>>();
+    for (sort, firsts) in [("event&desc", &[103, 110][..]), ("event", &[110, 103]), ("services", &[108, 104]), ("address", &[])] {
+        let query = format!("sort={sort}");
+        let (asked, seen) = (Query::of_url(&query).0, window(&alice, &query).await);
+        assert_eq!(first(&seen, firsts.len()), firsts, "{sort}");
+        assert!(seen.rows.is_sorted_by(|a, b| asked.compare(a, b).is_lt()), "{sort}");
+        assert_eq!((seen.rows.len(), seen.counts), (seen.total, window(&alice, "").await.counts), "{sort}");
+    }
+    let by_address = window(&alice, "sort=address").await;
+    assert!(!by_address.rows[0].addresses.is_empty() && by_address.rows.last().unwrap().addresses.is_empty());
+    // who may not see a container sees nothing of what happened to it either
+    assert_eq!(first(&window(&bob, "sort=event&desc").await, 1), [103]);
+}
+
+#[tokio::test]
 async fn a_window_says_what_happened_last_to_who_may_audit_it() {
     let app = TestApp::with(Setup::stepped()).await;
     let (alice, bob) = (app.sign_in("alice@pve").await, app.sign_in("bob@pve").await);
