@@ -278,7 +278,9 @@ impl Scale {
             ticket: vec![1],
             deadline: Duration::from_secs(30),
         };
-        let terms = Terms { holder: holder.clone(), length: Duration::from_secs(30), grace: Duration::from_secs(5), batch: None };
+        let looked_at = db.now_ms().await.unwrap();
+        let terms =
+            Terms { holder: holder.clone(), length: Duration::from_secs(30), grace: Duration::from_secs(5), batch: None, looked_at };
         let held = Held { operation: &row.id, holder: &holder };
         assert_eq!(measure!("claim", claim(db, &row, &terms)), Claim::Taken);
         let second = NewOperationRow { id: OperationId::fresh(), ..row.clone() };
