@@ -433,7 +433,8 @@ impl Attempt {
             Verdict::Same => {}
             Verdict::Another => return Err(self.retire(row, AppError::IdentityChanged { vmid }).await?),
             Verdict::Unclear if typed == row.hostname => {}
-            Verdict::Unclear if !typed.is_empty() && self.verb != Verb::Delete => return Err(wrong_name(Flaw::Unknown)),
+            // who was asked for it hears what is wrong with it, and not once more that it is asked for
+            Verdict::Unclear if self.choice.confirm.is_some() => return Err(wrong_name(typed)),
             Verdict::Unclear => return Err(Error::Answer(AppError::IdentityUnclear { vmid })),
         }
         let protected = config.get("protection").is_some_and(|text| text == "1");
@@ -455,8 +456,7 @@ impl Attempt {
         if self.verb != Verb::Delete || self.choice.among_many.is_some() || typed == row.hostname || Some(typed) == name {
             return Ok(());
         }
-        let flaw = if typed.is_empty() { Flaw::Empty } else { Flaw::Unknown };
-        Err(wrong_name(flaw))
+        Err(wrong_name(typed))
     }
 
     /// Takes the lease, and lets the operation run. None where what was seen since `looked_at` may be over, because another operation has
@@ -618,7 +618,9 @@ pub fn probe(context: &Context) -> &Probe {
     context.state.slice::<Operations>().probe()
 }
 
-fn wrong_name(flaw: Flaw) -> Error {
+/// What is wrong with a name that was typed.
+fn wrong_name(typed: &str) -> Error {
+    let flaw = if typed.is_empty() { Flaw::Empty } else { Flaw::Unknown };
     Error::Answer(AppError::Invalid { field: Field::Confirm, flaw })
 }
 
