@@ -5,7 +5,7 @@
 use super::{
     filter::{Ended, Filter},
     model::EventId,
-    store::{EventFilterRow, EventRow, EventsOf, list_filtered_events},
+    store::{EventFilterRow, EventRow, EventsOf, MOST_ACTORS, list_actors, list_filtered_events},
 };
 use crate::{
     error::AppError,
@@ -98,7 +98,7 @@ pub struct History {
     pub is_older_part: bool,
     /// What was asked for.
     pub filter: Filter,
-    /// Whom it could be asked for.
+    /// Whom it could be asked for: who is on it, who asks, and who was asked for.
     pub actors: BTreeSet<String>,
     /// The operations that the events belong to.
     pub operations: HashMap<OperationId, OperationRow>,
@@ -220,6 +220,22 @@ pub async fn history(
     let actors = actors.chain([context.user.to_string()]).chain(filter.by.clone()).collect();
     let now = db.now_ms().await.map_err(failed)?;
     Ok(History { entries, older, is_older_part: !from.is_newest(), filter, actors, operations, trouble, now })
+}
+
+/// The same where it can be asked for one user: of everybody who ever did something through Berth, not only of who is on this part.
+pub async fn history_to_filter(
+    context: &Context,
+    of: EventsOf<'_>,
+    wanted: Wanted,
+    foreign: Result<ForeignTasks, AppError>,
+    open: Option<OperationRow>,
+) -> Result<History, Error> {
+    // its events come with its end, and it is on the newest part alone
+    let at_work = open.as_ref().map(|row| row.actor.to_string());
+    let mut history = history(context, of, wanted, foreign, open).await?;
+    let all = list_actors(context.state.db(), of, MOST_ACTORS).await.map_err(|e| Error::Db("read a container's actors", e))?;
+    history.actors.extend(all.iter().map(ToString::to_string).chain(at_work));
+    Ok(history)
 }
 
 /// The operation that an event belongs to.

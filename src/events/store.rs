@@ -228,6 +228,42 @@ pub async fn list_filtered_events(
     Ok(Page::of(rows, limit))
 }
 
+/// How many of a container's actors are told at most.
+pub const MOST_ACTORS: u32 = 50;
+
+/// Those of whom there are events for which a condition holds, in their order, as many as the number that follows. Each is found by an
+/// index behind the one before, so that it costs as much as there are actors; DISTINCT would read all their events.
+macro_rules! actors_where {
+    ($of:literal) => {
+        concat!(
+            "WITH RECURSIVE actors (actor) AS (
+                 SELECT MIN(e.actor) FROM container_events e WHERE ",
+            $of,
+            "    UNION ALL
+                 SELECT (SELECT MIN(e.actor) FROM container_events e WHERE ",
+            $of,
+            "            AND e.actor > actors.actor) FROM actors WHERE actors.actor IS NOT NULL
+             )
+             SELECT actor FROM actors WHERE actor IS NOT NULL LIMIT "
+        )
+    };
+}
+
+/// Everybody who has done something, at most so many. For the filter on a container's page.
+pub async fn list_actors(db: &Db, of: EventsOf<'_>, limit: u32) -> sqlx::Result<Vec<UserId>> {
+    let limit = i64::from(limit);
+    match of {
+        EventsOf::Container(id) => {
+            let sql = concat!(actors_where!("e.container_id = $1"), "$2");
+            both!(db, |pool| sqlx::query_scalar(sql).bind(id).bind(limit).fetch_all(pool).await)
+        }
+        EventsOf::Vmid(cluster, vmid) => {
+            let sql = concat!(actors_where!("e.cluster = $1 AND e.vmid = $2"), "$3");
+            both!(db, |pool| sqlx::query_scalar(sql).bind(cluster).bind(vmid).bind(limit).fetch_all(pool).await)
+        }
+    }
+}
+
 /// The latest three events of each of some containers, the newest first within a container. For the list.
 pub async fn list_latest_events(db: &Db, containers: &[&ContainerId]) -> sqlx::Result<Vec<EventRow>> {
     // One look into the index per container, and three steps from there. A window function would number every event of these containers

@@ -306,15 +306,24 @@ enum Looked {
 impl Attempt {
     async fn begin(self, id: &ContainerId) -> Result<Begun, Error> {
         let context = &self.context;
+        let db = context.state.db();
         let client = self.client().await?;
-        let row = container_store::get_container_by_id(context.state.db(), id).await.map_err(|e| Error::Db("read a container", e))?;
-        let row = row.filter(|row| row.cluster == context.cluster.name).ok_or(Error::Answer(AppError::NoSuchContainer))?;
-        if row.gone_at.is_some() {
-            return Err(Error::Answer(self.of_gone_row(&client, &row).await?));
-        }
-        match self.check(&client, &row).await {
-            Ok((checked, position, before)) => self.claim(&client, row, checked, position, before).await,
-            Err(error) => Err(self.refuse(&client, &row, error).await?),
+        loop {
+            let looked_at = db.now_ms().await.map_err(|e| Error::Db("tell the time", e))?;
+            let row = container_store::get_container_by_id(db, id).await.map_err(|e| Error::Db("read a container", e))?;
+            let row = row.filter(|row| row.cluster == context.cluster.name).ok_or(Error::Answer(AppError::NoSuchContainer))?;
+            if row.gone_at.is_some() {
+                return Err(Error::Answer(self.of_gone_row(&client, &row).await?));
+            }
+            match self.check(&client, &row).await {
+                Ok((checked, position, before)) => {
+                    if let Some(begun) = self.claim(&client, row, checked, position, before, looked_at).await? {
+                        return Ok(begun);
+                    }
+                    tracing::debug!("another verb has begun and ended meanwhile: it is looked at again");
+                }
+                Err(error) => return Err(self.refuse(&client, &row, error).await?),
+            }
         }
     }
 
@@ -424,7 +433,8 @@ impl Attempt {
             Verdict::Same => {}
             Verdict::Another => return Err(self.retire(row, AppError::IdentityChanged { vmid }).await?),
             Verdict::Unclear if typed == row.hostname => {}
-            Verdict::Unclear if !typed.is_empty() && self.verb != Verb::Delete => return Err(wrong_name(Flaw::Unknown)),
+            // who was asked for it hears what is wrong with it, and not once more that it is asked for
+            Verdict::Unclear if self.choice.confirm.is_some() => return Err(wrong_name(typed)),
             Verdict::Unclear => return Err(Error::Answer(AppError::IdentityUnclear { vmid })),
         }
         let protected = config.get("protection").is_some_and(|text| text == "1");
@@ -446,11 +456,11 @@ impl Attempt {
         if self.verb != Verb::Delete || self.choice.among_many.is_some() || typed == row.hostname || Some(typed) == name {
             return Ok(());
         }
-        let flaw = if typed.is_empty() { Flaw::Empty } else { Flaw::Unknown };
-        Err(wrong_name(flaw))
+        Err(wrong_name(typed))
     }
 
-    /// Takes the lease, and lets the operation run.
+    /// Takes the lease, and lets the operation run. None where what was seen since `looked_at` may be over, because another operation has
+    /// ended.
     async fn claim(
         &self,
         client: &Client,
@@ -458,7 +468,8 @@ impl Attempt {
         checked: Checked,
         position: Position,
         before: Option<Status>,
-    ) -> Result<Begun, Error> {
+        looked_at: i64,
+    ) -> Result<Option<Begun>, Error> {
         let context = &self.context;
         let service = context.state.slice::<Operations>();
         let times = service.lifecycle();
@@ -495,7 +506,7 @@ impl Attempt {
             },
         };
         let grace = context.cluster.connection.longest_call();
-        let terms = Terms { holder: service.holder().clone(), length: times.lease, grace, batch };
+        let terms = Terms { holder: service.holder().clone(), length: times.lease, grace, batch, looked_at };
         let leased = Instant::now();
         let work = store::claim(context.state.db(), &new, &terms);
         match service.probe().around(StepKind::Claim, None, work).await.map_err(|e| Error::Db("begin an operation", e))? {
@@ -505,6 +516,7 @@ impl Attempt {
                 return Err(Error::Answer(busy_with(&row, &busy)));
             }
             Claim::TooLate => return Err(Error::LeaseLost),
+            Claim::Overtaken => return Ok(None),
         }
         let operation = store::get_operation(context.state.db(), &id).await.map_err(|e| Error::Db("read an operation", e))?;
         let operation = operation.ok_or(Error::LeaseLost)?;
@@ -521,7 +533,7 @@ impl Attempt {
             warnings: false,
             stopping: service.stopping(),
         };
-        Ok((id, service.spawn(runner, position)))
+        Ok(Some((id, service.spawn(runner, position))))
     }
 
     /// Writes down that it was not tried, and by whom, where that is to be written down.
@@ -606,7 +618,9 @@ pub fn probe(context: &Context) -> &Probe {
     context.state.slice::<Operations>().probe()
 }
 
-fn wrong_name(flaw: Flaw) -> Error {
+/// What is wrong with a name that was typed.
+fn wrong_name(typed: &str) -> Error {
+    let flaw = if typed.is_empty() { Flaw::Empty } else { Flaw::Unknown };
     Error::Answer(AppError::Invalid { field: Field::Confirm, flaw })
 }
 

@@ -79,6 +79,8 @@ pub struct Terms {
     pub grace: Duration,
     /// The batch that it is a part of, which has to be the same holder's.
     pub batch: Option<BatchId>,
+    /// When somebody began to look at the container, by the database's clock.
+    pub looked_at: i64,
 }
 
 /// An operation in the hands of its lease's holder.
@@ -99,6 +101,8 @@ pub enum Claim {
     Busy(BusyRow),
     /// Its batch is not the holder's any more; nothing was written.
     TooLate,
+    /// Another one has ended since somebody began to look: what was seen may be over. Nothing was written.
+    Overtaken,
 }
 
 /// The operation that has a container's lease.
@@ -225,8 +229,22 @@ pub async fn claim(db: &Db, row: &NewOperationRow, terms: &Terms) -> sqlx::Resul
                   SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', 'begun', '[]', $11, $12, now_ms, now_ms + $13, now_ms FROM clock";
     let lease =
         LeaseRow { cluster: &row.cluster, vmid: row.vmid, operation_id: row.id.as_str(), holder: &terms.holder, length: terms.length };
+    // By the index of a cluster's changes, of which there are few since then; neither database is to see that another index has the
+    // number, with everything that was ever done to it.
+    let overtaken = "SELECT EXISTS (SELECT 1 FROM operations o
+                         WHERE o.cluster = $1 AND o.updated_at >= $2 AND o.vmid + 0 = $3 AND o.ended_at >= $2)";
     let mut tx = db.begin().await?;
     if lease::take(&mut tx, &lease, terms.grace).await? {
+        let overtaken: bool = within!(&mut tx, |connection| sqlx::query_scalar(overtaken)
+            .bind(&row.cluster)
+            .bind(terms.looked_at)
+            .bind(row.vmid)
+            .fetch_one(connection)
+            .await)?;
+        if overtaken {
+            tx.rollback().await?;
+            return Ok(Claim::Overtaken);
+        }
         within!(&mut tx, |connection| sqlx::query(insert)
             .bind(&row.id)
             .bind(&row.container_id)

@@ -7,7 +7,11 @@ use berth::{
         model::{BatchId, BatchView, Chosen},
     },
     error::AppError,
-    events::model::EventKind,
+    events::{
+        model::EventKind,
+        store::{MOST_ACTORS, NewEventRow, create_container_event},
+        view::PER_PAGE,
+    },
     operations::{
         api::{StopOperation, StopTask},
         model::{ContainerId, OperationId, OperationState, Verb},
@@ -475,6 +479,95 @@ async fn a_long_history_is_read_part_by_part_and_nothing_is_lost_or_there_twice(
     assert_eq!((seen.len(), parts), (70, 3), "{seen:?}");
     assert_eq!(seen.iter().filter(|line| line.contains("from Proxmox")).count(), 40);
     assert!(link(&page, "Newest").is_some());
+}
+
+/// Whom the history can be asked for.
+fn actors(page: &str) -> Vec<String> {
+    let (_, form) = page.split_once(" name=\"by\"").expect("a choice of users");
+    let (form, _) = form.split_once("</select>").expect("its end");
+    let options = form.split("<option value=\"").skip(2);
+    options.map(|option| option.split_once('"').expect("the end of a value").0.to_owned()).collect()
+}
+
+/// Writes an event of CT 103 by each of these users, one after the other.
+async fn put_events_by(app: &TestApp, id: &ContainerId, users: impl Iterator<Item = u32>) {
+    for user in users {
+        let event = NewEventRow {
+            container_id: id.clone(),
+            cluster: "homelab".parse().unwrap(),
+            vmid: 103.try_into().unwrap(),
+            hostname: "web".to_owned(),
+            kind: EventKind::Started,
+            actor: format!("user{user}@pve").parse().unwrap(),
+            source: None,
+            operation_id: None,
+            verb: Some(Verb::Start),
+            upid: None,
+            code: "ok".to_owned(),
+            manner: None,
+            before: None,
+            after: None,
+        };
+        create_container_event(&app.db(), &event).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn everybody_who_did_something_to_a_container_can_be_asked_for_on_each_part_of_its_history() {
+    let app = plain().await;
+    let alice = app.sign_in("alice@pve").await;
+    let (web, pihole) = (alice.id(103).await, alice.id(101).await);
+    put_events_by(&app, &web, 10..50).await;
+    let all: Vec<_> = ["alice@pve".to_owned()].into_iter().chain((10..50).map(|n| format!("user{n}@pve"))).collect();
+    let page = operations(&alice, &web, "").await;
+    let shown = history(&page);
+    assert!(shown.len() == PER_PAGE as usize && !shown.iter().any(|line| line.contains("user10@pve")), "{shown:?}");
+    assert_eq!(actors(&page), all);
+    assert_eq!(actors(&alice.open(&link(&page, "Older").expect("an older part")).await.text), all);
+    assert_eq!(actors(&alice.open("/clusters/homelab/103").await.text), all, "its number has the same history");
+    let page = operations(&alice, &web, "?by=user10%40pve").await;
+    assert!(history(&page).len() == 1 && page.contains("<option value=\"user10@pve\" selected"), "{page}");
+    assert_eq!(actors(&page), all);
+    // what they did to this one says nothing of another
+    assert_eq!(actors(&operations(&alice, &pihole, "").await), ["alice@pve"]);
+    // and is told to nobody who may not see its history
+    for path in [paths::container_tab(&web, Tab::Operations), "/clusters/homelab/103".to_owned()] {
+        let answer = app.sign_in("nobody@pve").await.open(&path).await;
+        assert!(answer.status == StatusCode::NOT_FOUND && !answer.text.contains("user10@pve"), "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn of_very_many_users_the_first_can_be_asked_for_and_whoever_is_asked_for_already() {
+    let app = plain().await;
+    let alice = app.sign_in("alice@pve").await;
+    let id = alice.id(103).await;
+    // the newest, which are on the part that is shown, are by the first of them
+    put_events_by(&app, &id, (100..200).rev()).await;
+    let first = (100..100 + MOST_ACTORS).map(|n| format!("user{n}@pve"));
+    let offered = |more: &[&str]| -> Vec<String> {
+        ["alice@pve".to_owned()].into_iter().chain(first.clone()).chain(more.iter().map(|user| (*user).to_owned())).collect()
+    };
+    assert_eq!(actors(&operations(&alice, &id, "").await), offered(&[]));
+    let page = operations(&alice, &id, "?by=user199%40pve").await;
+    assert_eq!((history(&page).len(), actors(&page)), (1, offered(&["user199@pve"])));
+}
+
+#[tokio::test]
+async fn who_is_at_work_can_be_asked_for_wherever_one_is_in_the_history() {
+    let app = TestApp::with(Setup { marked: false, ..Setup::stepped() }).await;
+    let (alice, root) = (app.sign_in("alice@pve").await, app.sign_in("root@pam").await);
+    let id = alice.id(103).await;
+    let begun = root.act_on(Verb::Start, id.clone(), "");
+    let look = async {
+        app.cluster.wait_for_running_tasks(1).await;
+        let page = operations(&alice, &id, "?by=alice%40pve").await;
+        app.cluster.finish_tasks();
+        page
+    };
+    let (begun, page) = tokio::join!(begun, look);
+    begun.report();
+    assert_eq!((history(&page).len(), actors(&page)), (0, vec!["alice@pve".to_owned(), "root@pam".to_owned()]));
 }
 
 #[tokio::test]

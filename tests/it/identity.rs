@@ -91,6 +91,7 @@ async fn a_form_that_is_refused_so_leads_to_where_the_name_is_typed() {
     change_macs(&app, WEB, None);
     app.cluster.clear_requests();
     let question = paths::confirm(&id, Verb::Start);
+    let empty = AppError::Invalid { field: Field::Confirm, flaw: Flaw::Empty }.to_string();
     // a tab is told of the same
     assert_eq!(alice.act_on(Verb::Start, id.clone(), "").await.header("location"), question);
     let answer = alice.submit("/?q=web", Verb::Start.action(), format!("id={id}")).await;
@@ -102,6 +103,19 @@ async fn a_form_that_is_refused_so_leads_to_where_the_name_is_typed() {
     let answer = typed("wbe").await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (303, question.as_str()));
     assert!(alice.open(&question).await.text.contains("That is not its name. Type “web”."));
+    // who types nothing is told so, in the field
+    let answer = typed("+").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, question.as_str()));
+    let page = alice.open(&question).await.text;
+    assert!(page.contains("aria-invalid=\"true\"") && page.contains(&empty), "{page}");
+    // so is who deletes it, on a page of its own
+    for (name, said) in [("wbe", "That is not its name. Type “web”."), ("", empty.as_str())] {
+        let answer = alice.submit(&paths::delete(&id), Verb::Delete.action(), format!("id={id}&confirm={name}")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, paths::delete(&id).as_str()));
+        let page = alice.open(&paths::delete(&id)).await.text;
+        assert!(page.contains("Delete web?") && page.contains(said), "{page}");
+    }
+    assert_eq!(alice.open(&format!("/containers/{id}/confirm?verb=delete")).await.status, 404);
     assert_eq!(app.writes(), Vec::<String>::new());
     let answer = typed("+web+").await;
     assert!(answer.header("location").starts_with(&format!("{}?op=", paths::container(&id))), "{:?}", answer.headers);
@@ -112,6 +126,25 @@ async fn a_form_that_is_refused_so_leads_to_where_the_name_is_typed() {
     let page = alice.open(graceful.header("location")).await.text;
     assert!(page.contains("name=\"graceful_only\" value=\"true\"") && page.contains("It keeps running if"), "{page}");
     assert_eq!(alice.open(&format!("/containers/{id}/confirm")).await.status, 404);
+}
+
+#[tokio::test]
+async fn the_question_for_a_name_refuses_what_the_buttons_refuse_and_is_told_to_nobody_else() {
+    let app = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let (web, pihole) = (alice.id(103).await, alice.id(101).await);
+    let foot = |page: &str| page.split_once("<footer>").and_then(|(_, foot)| foot.split_once("</footer>")).expect("a foot").0.to_owned();
+    let page = alice.open(&paths::confirm(&web, Verb::Start)).await.text;
+    assert!(foot(&page).contains("aria-disabled=\"false\""), "{page}");
+    let page = alice.open(&paths::confirm(&pihole, Verb::Start)).await.text;
+    assert!(foot(&page).contains("aria-disabled=\"true\"") && foot(&page).contains(">Already running.<"), "{page}");
+    let page = app.sign_in("auditor@pve").await.open(&paths::confirm(&web, Verb::Start)).await.text;
+    assert!(foot(&page).contains("aria-disabled=\"true\"") && page.contains("Your Proxmox account may not"), "{page}");
+    let answer = app.sign_in("nobody@pve").await.open(&paths::confirm(&web, Verb::Start)).await;
+    assert!(answer.status == 404 && !answer.text.contains("Start web?"), "{}", answer.text);
+    // a choice that no shutdown has made is none
+    let page = alice.open(&format!("{}&graceful_only=true", paths::confirm(&pihole, Verb::Stop))).await.text;
+    assert!(page.contains("like pulling the plug") && !page.contains("graceful_only\" value"), "{page}");
 }
 
 #[tokio::test]

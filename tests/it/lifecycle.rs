@@ -639,6 +639,40 @@ async fn two_who_look_at_the_same_time_settle_an_outcome_once_and_nothing_holds_
     berth.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_verb_has_changed_between_the_look_and_the_lease_is_looked_at_again() {
+    let mut app = TestApp::with(Setup { marked: false, ..Setup::quick() }).await;
+    let alice = app.sign_in("alice@pve").await;
+    let (id, cookies) = (alice.id(101).await, alice.cookies());
+    app.take().stop().await;
+    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    // the first of them has seen that it runs, and is held up until the other has stopped it
+    let wait = std::sync::Mutex::new(Some(wait));
+    let probe = Probe::new(move |passed| {
+        if (passed.step, passed.side) != (StepKind::Claim, Side::Before) {
+            return;
+        }
+        let first = wait.lock().unwrap().take();
+        if let Some(wait) = first {
+            say.send(()).unwrap();
+            assert!(tokio::task::block_in_place(|| wait.recv()).is_err());
+        }
+    });
+    let berth = Running::start(app.config.clone(), probe).await;
+    let alice = app.browser_at(&berth.url, &cookies);
+    let other = async {
+        said.recv().await.unwrap();
+        alice.act_on(Verb::Stop, id.clone(), "").await.report();
+        drop(go_on);
+    };
+    let (first, ()) = tokio::join!(alice.act_on(Verb::Stop, id.clone(), ""), other);
+    assert_eq!(first.error(), AppError::NotRunning { vmid: 101.try_into().unwrap() });
+    assert_eq!(calls(&app), ["POST /lxc/101/status/stop"], "it is not asked to stop what stands");
+    assert_eq!(kinds(&alice.events(&id).await), [EventKind::Stopped, EventKind::Refused]);
+    berth.stop().await;
+}
+
 #[tokio::test]
 async fn an_operation_outlives_the_session_that_began_it() {
     let lifecycle = Lifecycle { answer_within: Duration::from_millis(100), ..Lifecycle::default() };

@@ -168,8 +168,9 @@ fn operation(container: &ContainerId, number: u32, verb: Verb) -> NewOperationRo
     }
 }
 
+/// Of somebody who has looked after all that there was.
 fn terms(holder: &Holder) -> Terms {
-    Terms { holder: holder.clone(), length: 30 * SECOND, grace: 10 * SECOND, batch: None }
+    Terms { holder: holder.clone(), length: 30 * SECOND, grace: 10 * SECOND, batch: None, looked_at: i64::MAX }
 }
 
 fn done(container: &ContainerId, number: u32) -> FinishRow {
@@ -513,7 +514,7 @@ async fn of_two_hundred_at_once_one_at_a_time_has_the_container() {
         let row = operation(&ids[0], 101, Verb::Start);
         match claim(&store.db, &row, &terms(&holder)).await.unwrap() {
             Claim::Busy(_) => false,
-            Claim::TooLate => unreachable!("it is of no batch"),
+            Claim::TooLate | Claim::Overtaken => unreachable!("it is of no batch, and nobody looked before"),
             Claim::Taken => {
                 assert_eq!(store.number("SELECT COUNT(*) FROM leases").await, 1);
                 assert_eq!(store.number("SELECT COUNT(*) FROM operations WHERE state = 'open'").await, 1);
@@ -529,6 +530,25 @@ async fn of_two_hundred_at_once_one_at_a_time_has_the_container() {
     assert_eq!(store.number("SELECT COUNT(*) FROM operations WHERE state = 'succeeded'").await, taken);
     assert_eq!(store.number("SELECT COUNT(*) FROM container_events").await, taken, "no event is lost");
     assert_eq!(store.number("SELECT COUNT(*) FROM leases").await, 0);
+}
+
+#[tokio::test]
+async fn what_was_seen_before_another_operation_of_the_container_ended_begins_nothing() {
+    let (store, ids) = Store::with([101, 102]).await;
+    let holder = Holder::new_run();
+    let looked_at = store.db.now_ms().await.unwrap();
+    let first = store.begin(&ids[0], 101, &holder).await;
+    assert!(finish(&store.db, Held { operation: &first, holder: &holder }, &done(&ids[0], 101)).await.unwrap());
+    let before = Terms { looked_at, ..terms(&holder) };
+    let second = operation(&ids[0], 101, Verb::Stop);
+    assert_eq!(claim(&store.db, &second, &before).await.unwrap(), Claim::Overtaken);
+    assert_eq!(get_operation(&store.db, &second.id).await.unwrap(), None, "nothing was written");
+    assert_eq!(store.number("SELECT COUNT(*) FROM leases").await, 0);
+    // what was done to another one is nothing to it, nor is what ended before
+    assert_eq!(claim(&store.db, &operation(&ids[1], 102, Verb::Stop), &before).await.unwrap(), Claim::Taken);
+    let ended = get_operation(&store.db, &first).await.unwrap().unwrap().ended_at.unwrap();
+    let after = Terms { looked_at: ended + 1, ..terms(&holder) };
+    assert_eq!(claim(&store.db, &second, &after).await.unwrap(), Claim::Taken);
 }
 
 #[tokio::test]

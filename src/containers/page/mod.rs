@@ -27,7 +27,7 @@ use crate::{
     error::AppError,
     events::{
         filter::Filter,
-        service::{Cursor, ForeignTasks, Wanted, history},
+        service::{Cursor, ForeignTasks, Wanted, history, history_to_filter},
         store::{EventsOf, list_events},
         view::{LATEST, Latest, PER_PAGE, Timeline},
     },
@@ -85,7 +85,7 @@ pub async fn container(
         Tab::Operations => {
             let wanted = Wanted { filter: Filter::of(query), from: Cursor::of(query), most: PER_PAGE };
             let (subject, foreign) = with_node(context, id, |about| foreign_tasks(about, &wanted)).await?;
-            let history = history(context, EventsOf::Container(id), wanted, foreign, open(&subject)).await?;
+            let history = history_to_filter(context, EventsOf::Container(id), wanted, foreign, open(&subject)).await?;
             let (page, me) = (paths::container_tab(id, Tab::Operations), context.user.to_string());
             let is_under_way = history.is_under_way();
             Ok(page_of(subject, tab, refused, is_under_way, move || {
@@ -173,7 +173,7 @@ pub async fn number(
     };
     let open = subject.as_ref().and_then(open);
     let is_newest = wanted.from.is_newest() && wanted.filter.is_empty();
-    let history = history(context, EventsOf::Vmid(cluster, vmid), wanted, foreign, open).await?;
+    let history = history_to_filter(context, EventsOf::Vmid(cluster, vmid), wanted, foreign, open).await?;
     let subject = match subject {
         Some(subject) => subject,
         None if history.entries.is_empty() && is_newest => return Err(Error::Answer(AppError::NoSuchContainer)),

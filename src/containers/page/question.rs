@@ -47,10 +47,8 @@ pub async fn question(context: &Context, id: &ContainerId, refused: Option<AppEr
 /// `/containers/{id}/confirm?verb=…`: why its name is asked for, and the name to type. `refused` is what a form without JavaScript has to
 /// say.
 pub async fn confirm(context: &Context, id: &ContainerId, query: &Query, refused: Option<AppError>) -> Result<RenderedPage, Error> {
-    let verb = query.read::<Verb>("verb").ok_or(Error::Answer(AppError::NoSuchPage))?;
-    if verb == Verb::Delete {
-        return question(context, id, refused).await;
-    }
+    // a deletion has a question of its own
+    let verb = query.read::<Verb>("verb").filter(|verb| *verb != Verb::Delete).ok_or(Error::Answer(AppError::NoSuchPage))?;
     let is_graceful = verb == Verb::Shutdown && query.get("graceful_only") == Some("true");
     let subject = subject(context, id).await?;
     let Some(row) = subject.row else { return Err(Error::Answer(AppError::NoSuchContainer)) };
@@ -100,7 +98,7 @@ fn Confirm(
             <p class="note note-warn">
                 <Icon name="triangle-alert" />
                 <span>
-                    "Nothing tells whether it is still the container that Berth knows: it has no network interface, by whose address it was                      recognised. Another one may have its number now."
+                    "Nothing tells whether it is still the container that Berth knows: no network interface has an address by which Berth knows it. Another one may have its number now."
                 </span>
             </p>
             <input type="hidden" name="id" value=row.id.to_string() />
