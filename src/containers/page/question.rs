@@ -100,7 +100,8 @@ fn Confirm(
             <p class="note note-warn">
                 <Icon name="triangle-alert" />
                 <span>
-                    "Nothing tells whether it is still the container that Berth knows: it has no network interface, by whose address it was                      recognised. Another one may have its number now."
+                    "Nothing tells whether it is still the container that Berth knows: it has no network interface, by whose address it was \
+                     recognised. Another one may have its number now."
                 </span>
             </p>
             <input type="hidden" name="id" value=row.id.to_string() />
