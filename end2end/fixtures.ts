@@ -58,29 +58,25 @@ export class Cluster {
   }
 
   /* What somebody does at Proxmox itself, on its own screens. */
-  async act(path: string, username = 'root@pam') {
-    const form = (path: string, fields: Record<string, string>, headers: Record<string, string>) =>
-      new Promise<any>((resolve, reject) => {
-        const text = new URLSearchParams(fields).toString()
-        const type = { 'content-type': 'application/x-www-form-urlencoded', 'content-length': Buffer.byteLength(text) }
-        const options = { method: 'POST', headers: { ...type, ...headers }, rejectUnauthorized: false, agent: false }
-        const call = https(`https://${this.address}/api2/json${path}`, options, (answer) => {
-          let data = ''
-          answer.on('data', (chunk) => (data += chunk))
-          answer.on('end', () => (answer.statusCode === 200 ? resolve(JSON.parse(data).data) : reject(new Error(`${path}: ${answer.statusCode} ${data}`))))
-        })
-        call.on('error', reject)
-        call.end(text)
-      })
-    const { ticket, CSRFPreventionToken } = await form('/access/ticket', { username, password: 'berth' }, {})
-    return form(path, {}, { cookie: `PVEAuthCookie=${encodeURIComponent(ticket)}`, CSRFPreventionToken })
+  async act(path: string, { username = 'root@pam', method = 'POST', fields = {} as Record<string, string> } = {}): Promise<any> {
+    const form = async (method: string, path: string, fields: Record<string, string>, headers: Record<string, string>) => {
+      const type = { 'content-type': 'application/x-www-form-urlencoded' }
+      return (await this.call(method, `api2/json${path}`, new URLSearchParams(fields).toString(), { ...type, ...headers })).data
+    }
+    const { ticket, CSRFPreventionToken } = await form('POST', '/access/ticket', { username, password: 'berth' }, {})
+    return form(method, path, fields, { cookie: `PVEAuthCookie=${encodeURIComponent(ticket)}`, CSRFPreventionToken })
+  }
+
+  /* The cluster is another one from now on. */
+  async change(how: (state: any) => void) {
+    const state = await this.send('GET', 'state')
+    how(state)
+    await this.send('POST', 'state', state)
   }
 
   /* A node leaves the cluster's quorum, or comes back. */
-  async setOnline(node: string, online: boolean) {
-    const state = await this.send('GET', 'state')
-    state.nodes.find((other: any) => other.name === node).online = online
-    await this.send('POST', 'state', state)
+  setOnline(node: string, online: boolean) {
+    return this.change((state) => (state.nodes.find((other: any) => other.name === node).online = online))
   }
 
   /* The requests that change something, as `POST /nodes/pve1/lxc/103/status/start`. */

@@ -82,6 +82,23 @@ test('rows or cards is a choice that the browser keeps @both', async ({ page, be
   expect(await corner()).toBe('10px')
 })
 
+test.describe('where there are more than a page has', () => {
+  test.use({ containers: 300 })
+
+  test('on paper a list is its rows, and says which where they are not all @both', async ({ page, berth }) => {
+    await berth.signIn(page)
+    await page.getByRole('button', { name: 'Cards', exact: true }).click()
+    await expect.poll(() => page.locator('html').getAttribute('data-layout')).toBe('cards')
+    await page.emulateMedia({ media: 'print' })
+    for (const part of ['.side', '.overview', '.toolbar', '.room', '.bulk', '.verbs']) await expect(page.locator(part).first()).toBeHidden()
+    expect(await page.locator('#rows tr').first().evaluate((row) => getComputedStyle(row).borderTopLeftRadius)).toBe('0px')
+    const rows = await page.locator('#rows tr').count()
+    await expect(page.locator('.pager > span')).toHaveText(`1–${rows} of 300`)
+    await expect(page.locator('.pager > span')).toBeVisible()
+    await expect(page.locator('.pager').getByRole('link')).toHaveCount(0)
+  })
+})
+
 test('on a phone a selection is begun by a button, in rows and in cards', async ({ page, berth }) => {
   await page.setViewportSize({ width: 390, height: 844 })
   await berth.signIn(page)

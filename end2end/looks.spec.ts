@@ -1,6 +1,6 @@
 /* Every page and state in light, dark and at phone width: an accessibility check, no sideways scrolling, and a picture in shots/. */
 import AxeBuilder from '@axe-core/playwright'
-import type { Page } from '@playwright/test'
+import type { Locator, Page } from '@playwright/test'
 import { choose, expect, openMenu, row, test, troubled, type Berth } from './fixtures'
 
 /* Each theme and each width is checked once by the rules; every combination has its picture, and its width is measured. */
@@ -28,7 +28,10 @@ async function deleteWeb(page: Page, berth: Berth) {
   await expect(page.getByRole('heading', { name: 'Containers', exact: true })).toBeVisible()
 }
 
-const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
+/* Brings a state about. What it gives is what the picture is of, where that is not the top of the page. */
+type Reach = (page: Page, berth: Berth) => Promise<Locator | void>
+
+const states: Record<string, Reach> = {
   'sign-in': async (page, berth) => {
     await page.goto(`${berth.url}/login`)
   },
@@ -93,6 +96,22 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await berth.cluster.fault({ path_prefix: '/', action: { kind: 'refuse' } })
     await troubled(page, 'homelab cannot be reached.')
   },
+  'containers-nodes-troubled': async (page, berth) => {
+    // what is read from a container goes through its node
+    await berth.cluster.fault({ path_prefix: '/nodes/pve2/lxc', action: { kind: 'status', code: 596, reason: 'Connection timed out' } })
+    await berth.cluster.fault({ path_prefix: '/nodes/pve1/lxc', action: { kind: 'status', code: 596, reason: 'certificate verify failed' } })
+    await berth.signIn(page)
+    const nodes = page.getByRole('region', { name: 'Nodes' })
+    await expect(nodes).toContainText('Takes long to answer', { timeout: 30_000 })
+    await expect(nodes).toContainText('another one than the cluster knows', { timeout: 30_000 })
+  },
+  'containers-berth-away': async (page, berth) => {
+    berth.expectConsole(/ERR_FAILED/)
+    await berth.signIn(page)
+    await page.route('**/api/get_page*', (route) => route.abort())
+    await troubled(page, 'Berth cannot be reached.')
+    await expect(page.getByText('Live', { exact: true })).toBeHidden()
+  },
   'containers-searched': async (page, berth) => {
     await berth.signIn(page)
     await page.goto(`${berth.url}/?q=status:running&sort=cpu&desc`)
@@ -119,6 +138,11 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
   },
   'containers-none': async (page, berth) => {
     await berth.signIn(page, { user: 'nobody' })
+  },
+  'containers-none-yet': async (page, berth) => {
+    await berth.cluster.change((state) => (state.containers = []))
+    await berth.signIn(page)
+    await expect(page.getByRole('heading', { name: 'No containers yet' })).toBeVisible()
   },
   'containers-deleted': async (page, berth) => {
     await deleteWeb(page, berth)
@@ -165,6 +189,25 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     // what was asked a moment ago is not asked again: the next beat says it
     await troubled(page, 'cannot be reached')
   },
+  'container-node-offline': async (page, berth) => {
+    await berth.signIn(page)
+    await berth.cluster.setOnline('pve2', false)
+    await expect(row(page, 'grafana')).toContainText('Unknown', { timeout: 15_000 })
+    await open(page, 'grafana')
+    await expect(page.getByRole('alert')).toHaveText(['pve2 does not answer.'])
+  },
+  'container-never-seen': async (page, berth) => {
+    await berth.signIn(page)
+    await open(page, 'CT 301')
+    await expect(page.getByRole('alert')).toHaveText(['pve3 does not answer.'])
+  },
+  'container-pending-changes': async (page, berth) => {
+    await berth.cluster.act('/nodes/pve1/lxc/104/config', { method: 'PUT', fields: { features: 'nesting=1', nameserver: '192.0.2.53', delete: 'onboot' } })
+    await berth.signIn(page)
+    await open(page, 'db')
+    await expect(page.getByText('Takes effect at the next restart.')).toBeVisible()
+    return page.getByText('Takes effect at the next restart.')
+  },
   'task-of-proxmox': async (page, berth) => {
     await berth.signIn(page)
     await berth.cluster.act('/nodes/pve2/lxc/201/status/stop')
@@ -172,6 +215,13 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await page.getByRole('link', { name: 'Operations' }).click()
     await page.locator('#history').getByRole('link', { name: /Stop/ }).first().click()
     await expect(page).toHaveURL(/tasks/)
+  },
+  'task-log-unreadable': async (page, berth) => {
+    const upid = await berth.cluster.act('/nodes/pve2/lxc/201/status/stop')
+    await berth.cluster.fault({ path_contains: '/log', action: { kind: 'status', code: 500, reason: 'unable to open the log' } })
+    await berth.signIn(page)
+    await page.goto(`${berth.url}/tasks/${encodeURIComponent(upid)}`)
+    await expect(page.locator('.panel').getByRole('alert')).toBeVisible()
   },
   'container-under-way': async (page, berth) => {
     await berth.signIn(page)
@@ -208,6 +258,12 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await open(page, 'db')
     await page.goto(`${page.url()}/delete`)
   },
+  confirm: async (page, berth) => {
+    await berth.signIn(page)
+    await open(page, 'db')
+    await page.goto(`${page.url()}/confirm?verb=stop`)
+    await expect(page.getByRole('heading', { name: 'Stop db?' })).toBeVisible()
+  },
   'delete-refused': async (page, berth) => {
     berth.expectStatus(422)
     await berth.signIn(page)
@@ -230,6 +286,19 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
     await choose(page, 'refuses-to-start', 'Start')
     await row(page, 'refuses-to-start').getByRole('link', { name: 'Start failed' }).click()
     await expect(page.getByRole('alert')).toBeVisible()
+  },
+  'operation-log-forbidden': async (page, berth) => {
+    await berth.signIn(page)
+    await choose(page, 'grafana', 'Restart')
+    await open(page, 'grafana')
+    await page.locator('#history').getByRole('link', { name: 'Restarted' }).click()
+    await expect(page.locator('.log')).toHaveCount(2)
+    const address = page.url()
+    await page.context().clearCookies()
+    // bob may see grafana, and not what alice's tasks say
+    await berth.signIn(page, { user: 'bob' })
+    await page.goto(address)
+    await expect(page.getByText('Proxmox shows this log to who began the task').first()).toBeVisible({ timeout: 20_000 })
   },
   'operation-forced': async (page, berth) => {
     await berth.signIn(page)
@@ -295,14 +364,15 @@ const states: Record<string, (page: Page, berth: Berth) => Promise<void>> = {
 // five pictures with an accessibility check each, and some states take a beat to come about
 test.describe.configure({ timeout: 90_000 })
 
-function looksRight(name: string, reach: (page: Page, berth: Berth) => Promise<void>) {
+function looksRight(name: string, reach: Reach) {
   test(`${name} is legible, accessible and in one piece in both themes and at every width`, async ({ page, berth }) => {
-    await reach(page, berth)
+    const subject = await reach(page, berth)
     await berth.ready(page)
     for (const { theme, width, height, rules } of views) {
       await page.setViewportSize({ width, height })
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
       await page.evaluate(() => document.fonts.ready)
+      if (subject) await subject.scrollIntoViewIfNeeded()
       await page.screenshot({ path: `shots/${name}-${theme}-${width}.png` })
       expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0)
       if (!rules) continue
@@ -322,6 +392,23 @@ test.describe('without a cluster', () => {
   looksRight('first-run', async (page, berth) => {
     await page.goto(berth.url)
     await expect(page.getByRole('heading', { name: 'Connect a cluster' })).toBeVisible()
+  })
+})
+
+test.describe('with more than can be ticked', () => {
+  test.use({ containers: 300 })
+
+  looksRight('containers-too-many-ticked', async (page, berth) => {
+    await berth.signIn(page)
+    // what is scrolled to comes a moment later, so the list is gone through until there are enough
+    await expect(async () => {
+      await page.evaluate(() => {
+        document.querySelectorAll<HTMLElement>('#rows .c-sel input:not(:checked)').forEach((box) => box.click())
+        scrollBy(0, 500)
+        if (scrollY + innerHeight >= document.documentElement.scrollHeight) scrollTo(0, 0)
+      })
+      await expect(page.locator('.bulk .said')).toContainText('at most 200 one by one', { timeout: 100 })
+    }).toPass({ intervals: [50], timeout: 30_000 })
   })
 })
 

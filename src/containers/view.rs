@@ -184,7 +184,10 @@ impl List<'_> {
             return view! {
                 <div class="empty">
                     <h2>"No containers yet"</h2>
-                    <p>{format!("{} has none. One that is created in Proxmox shows here within ten seconds.", self.window.cluster.name)}</p>
+                    <p>{format!("{} has none. Create one in Proxmox, with Create CT at the top right: it shows here within ten seconds.", self.window.cluster.name)}</p>
+                    <div class="act">
+                        <a class="btn" href=paths::home()>"Look again"</a>
+                    </div>
                 </div>
             }
             .into_any();
@@ -293,13 +296,17 @@ impl List<'_> {
 
     fn node(&self, node: &NodeRow) -> AnyView {
         let (to, name, current) = (self.toggled(node), node.name.to_string(), self.is_chosen(node).then_some("true"));
-        let lasts = node.away_since.map(|since| format!(" for {}", format::duration(self.window.now - since))).unwrap_or_default();
+        let lasts = node.away_since.map(|since| self.window.now - since).filter(|lasts| *lasts > 0).map(format::duration);
+        let after = lasts.as_ref().map(|lasts| format!(" for {lasts}")).unwrap_or_default();
         let trouble = match node.reach {
             Reach::Answers => None,
-            Reach::Gone => Some(("Offline", format!("No answer{lasts}. Containers as last seen."))),
-            Reach::Slow => Some(("Slow", format!("Takes long to answer{lasts}. What is read from it may be missing."))),
-            Reach::CertificateChanged => Some(("Certificate", format!("Its certificate is not the one that the cluster knows{lasts}."))),
-            Reach::Failing => Some(("Failing", format!("Answers with errors{lasts}."))),
+            Reach::Gone => Some(("Offline", format!("No answer{after}. Containers as last seen."))),
+            Reach::Slow => Some(("Slow", format!("Takes long to answer{after}. What is read from it may be missing."))),
+            Reach::CertificateChanged => {
+                let since = lasts.map_or_else(|| "Its certificate is".to_owned(), |lasts| format!("For {lasts} its certificate has been"));
+                Some(("Certificate", format!("{since} another one than the cluster knows.")))
+            }
+            Reach::Failing => Some(("Failing", format!("Answers with errors{after}."))),
         };
         if let Some((word, said)) = trouble {
             return view! {
@@ -482,7 +489,7 @@ impl List<'_> {
 /// many each verb is, and comes when something is selected ([`crate::tab`]).
 fn bulk_bar() -> impl IntoView {
     let button = |verb: Verb| {
-        let tone = if verb == Verb::Delete { "btn btn-ghost !text-bad-ink" } else { "btn btn-ghost" };
+        let tone = if verb == Verb::Delete { "btn btn-ghost not-aria-disabled:!text-bad-ink" } else { "btn btn-ghost" };
         // a question follows each of them; the others have it in their name
         let words = if verb == Verb::Delete { "Delete…" } else { verb.label() };
         view! {

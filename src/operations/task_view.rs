@@ -111,6 +111,7 @@ fn said(task: &TaskSeen, now: i64) -> String {
         Ok(Ended::Warnings) => format!("done, with warnings{took}"),
         Ok(_) if task.was_broken_off => format!("broken off{took}"),
         Ok(_) => format!("failed{took}"),
+        Err(AppError::Forbidden { .. }) => format!("of {}", task.upid.user()),
         Err(_) => "nobody could see how it ended".to_owned(),
     }
 }
@@ -149,13 +150,19 @@ pub fn TaskPanel(
     });
     let log = match task.log {
         Ok(log) => view! { <Log log id=id.clone() page /> }.into_any(),
-        Err(error) => {
-            let more = match error {
-                AppError::Forbidden { .. } => "Proxmox shows a log to who began the task, and to who may audit its node.",
-                _ => "",
-            };
-            view! { <div class="p-4"><ErrorNote error more=more.to_owned() /></div> }.into_any()
+        // nothing went wrong
+        Err(AppError::Forbidden { .. }) => {
+            let text = "Proxmox shows this log to who began the task, and to who may audit its node.";
+            view! { <p class="px-4 py-3 text-ink-3">{text}</p> }.into_any()
         }
+        Err(error) => view! {
+            <div class="p-4">
+                <ErrorNote error more="The log is missing here.".to_owned()>
+                    <a class="a" href="">"Look again"</a>
+                </ErrorNote>
+            </div>
+        }
+        .into_any(),
     };
     view! {
         <section class="panel overflow-hidden" aria-labelledby=labelled_by>

@@ -47,7 +47,7 @@ fn Operation(row: OperationRow, tasks: Vec<TaskSeen>, now: i64, refused: Option<
         view! { <StopTask action="/api/stop_operation" name="id" value=row.id.to_string() may what=what_a_stop_does(row.verb) /> }
     });
     let page = paths::operation(&row.id);
-    let log = (tasks.len() > 1).then(|| view! { <a class="btn btn-sm" href=paths::operation_log(&row.id) rel="external" download=""><Icon name="download" class="i-sm" />"Download all logs"</a> });
+    let log = (tasks.iter().filter(|task| task.log.is_ok()).count() > 1).then(|| view! { <a class="btn btn-sm" href=paths::operation_log(&row.id) rel="external" download=""><Icon name="download" class="i-sm" />"Download all logs"</a> });
     let has_more = log.is_some() || stop.is_some();
     let none = tasks.is_empty().then(|| view! { <p class="text-ink-3">"Proxmox has no task for it."</p> });
     let tasks = tasks.into_iter().map(|task| view! { <TaskPanel task page=page.clone() now /> }).collect_view();

@@ -15,7 +15,7 @@ pub use asked::Questions;
 pub use menu::menu;
 pub use question::{confirm, question};
 
-use self::asked::{About, Asked, Part};
+use self::asked::{About, Asked, Known, Part};
 use super::{
     model::{ContainerRow, ForeignTask, Status, may},
     query::Condition,
@@ -55,6 +55,9 @@ use crate::{
     },
 };
 use leptos::prelude::*;
+
+/// What a page lacks where nothing can be asked about its container.
+const MISSING: &str = "The charts, the configuration and what was done to it in Proxmox itself are missing here for now.";
 
 /// What a page is about: a container that is in the user's list, or one that is not.
 struct Subject {
@@ -112,8 +115,18 @@ async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: O
     if matches!(&asked, Ok(Asked { known, .. }) if matches!(known.config, Err(AppError::SignedOut))) {
         return Err(Error::NotSignedIn);
     }
+    let away = subject.row.as_ref().filter(|row| !row.node_online).map(|row| row.node.clone());
     // what a container that is not there has to show is its history
     let (asked, foreign) = match asked {
+        // one note says it for all that is missing
+        Ok(Asked { known: Known { config: Err(error), samples: Err(_), .. }, .. }) if let Some(node) = away => {
+            // that it took too long is the node's doing
+            let error = match error {
+                AppError::ClusterSlow { incident, .. } => AppError::NodeUnreachable { node: Some(node), incident },
+                error => error,
+            };
+            (Some(Err(error)), Ok(ForeignTasks::default()))
+        }
         Ok(Asked { foreign, known }) if subject.row.is_some() => (Some(Ok(known)), foreign),
         Err(error) if subject.row.is_some() => (Some(Err(error.clone())), Err(error)),
         _ => (None, Ok(ForeignTasks::default())),
@@ -136,7 +149,7 @@ async fn overview(context: &Context, id: &ContainerId, query: &Query, refused: O
                 let usage = view! { <usage::Usage known=known.clone() row=row.clone() stale range page=paths::container(&id) /> };
                 (Some(usage.into_any()), Some(view! { <overview::Configuration known row /> }.into_any()))
             }
-            Err(error) => (Some(view! { <ErrorNote error /> }.into_any()), None),
+            Err(error) => (Some(view! { <ErrorNote error more=MISSING.to_owned() /> }.into_any()), None),
         });
         view! {
             <div class=if has_two { "cols" } else { "max-w-[72rem]" }>
