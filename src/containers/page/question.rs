@@ -83,31 +83,31 @@ fn Confirm(
     let graceful = is_graceful.then(|| view! { <input type="hidden" name="graceful_only" value="true" /> });
     let class = if verb == Verb::Stop { "btn btn-error" } else { "btn btn-primary" };
     view! {
-            <Crumbs steps />
-            <form
-                class="question"
-                method="post"
-                action=verb.action()
-                data-name=row.name.clone()
-                data-then="container"
-                autocomplete="off"
-            >
-                <h1 class="text-lg">{title}</h1>
-                <p class="text-ink-2">{format!("CT {} on {}, {cluster}. {hard}", row.vmid, row.node).trim_end().to_owned()}</p>
-                {above.map(|error| view! { <ErrorNote error /> })}
-                <p class="note note-warn">
-                    <Icon name="triangle-alert" />
-                    <span>
-    "Nothing tells whether it is still the container that Berth knows: none of its network interfaces has an address by which \
+        <Crumbs steps />
+        <form
+            class="question"
+            method="post"
+            action=verb.action()
+            data-name=row.name.clone()
+            data-then="container"
+            autocomplete="off"
+        >
+            <h1 class="text-lg">{title}</h1>
+            <p class="text-ink-2">{format!("CT {} on {}, {cluster}. {hard}", row.vmid, row.node).trim_end().to_owned()}</p>
+            {above.map(|error| view! { <ErrorNote error /> })}
+            <p class="note note-warn">
+                <Icon name="triangle-alert" />
+                <span>
+                    "Nothing tells whether it is still the container that Berth knows: none of its network interfaces has an address by which \
                      it was recognised before. Another one may have its number now."
-                    </span>
-                </p>
-                <input type="hidden" name="id" value=row.id.to_string() />
-                {graceful}
-                <ConfirmField words=row.name.clone() wrong />
-                <Answers container why class words=verb.label().to_owned() />
-            </form>
-        }
+                </span>
+            </p>
+            <input type="hidden" name="id" value=row.id.to_string() />
+            {graceful}
+            <ConfirmField words=row.name.clone() wrong />
+            <Answers container why class words=verb.label().to_owned() />
+        </form>
+    }
 }
 
 /// What a form has to say about its field, apart from all else.
