@@ -117,6 +117,65 @@ async fn fifty_who_look_and_listen_cost_what_one_costs_and_a_page_costs_nothing(
     assert_eq!(costs[0], costs[1]);
 }
 
+/// Gives so many containers another name, as somebody does it at Proxmox.
+fn rename(app: &TestApp, count: usize, name: &str) {
+    let mut state = app.cluster.state();
+    for container in state.containers.iter_mut().take(count) {
+        let named = |line: &str| if line.starts_with("hostname: ") { format!("hostname: {name}\n") } else { format!("{line}\n") };
+        container.config = container.config.lines().map(named).collect();
+    }
+    app.cluster.load(state).unwrap();
+}
+
+#[tokio::test]
+async fn a_tab_hears_of_its_list_once_a_beat_however_many_rows_change_and_not_at_all_where_none_does() {
+    // For each word it asks Berth once, beside a look of its own at every beat: so often in a minute, whatever happens, asks a viewer.
+    const TABS: usize = 5;
+    for changed in [0, 1, 20] {
+        let mut app = TestApp::with(Setup::stepped()).await;
+        let cookies = app.sign_in("alice@pve").await.cookies();
+        let (mut tabs, mut words, mut differences) = (Vec::new(), vec![0; TABS], 0);
+        {
+            let alice = app.browser(&cookies);
+            // what runs uses something else at each beat
+            for row in window(&alice, "").await.rows {
+                app.cluster.set_status(row.vmid.get(), simulator::Status::Stopped);
+            }
+            // as it is after a change by hand
+            app.cluster.load(app.cluster.state()).unwrap();
+            let mut before = beat(&app, &alice).await;
+            for _ in 0..TABS {
+                tabs.push(alice.listen().await);
+            }
+            for step in 0..6 {
+                rename(&app, changed, &format!("name-{step}"));
+                let now = beat(&app, &alice).await;
+                assert_eq!(now.rows.iter().filter(|row| row.name == format!("name-{step}")).count(), changed);
+                // the course of its use is drawn when the tab looks of itself
+                let row = |row: &ContainerRow| ContainerRow { history: Vec::new(), ..row.clone() };
+                let look = |window: &Window| (window.rows.iter().map(row).collect::<Vec<_>>(), window.nodes.clone());
+                if look(&now) != look(&before) {
+                    differences += 1;
+                    for (tab, words) in tabs.iter_mut().zip(&mut words) {
+                        hears_list(tab).await;
+                        *words += 1;
+                    }
+                }
+                before = now;
+            }
+        }
+        // whatever else was said stands before the end
+        app.stop().await;
+        for (tab, words) in tabs.iter_mut().zip(&mut words) {
+            while tab.next_word().await.is_some() {
+                *words += 1;
+            }
+        }
+        assert_eq!(differences, if changed == 0 { 0 } else { 6 }, "beats with {changed} rows that change");
+        assert_eq!(words, vec![differences; TABS], "{changed} rows change before each beat");
+    }
+}
+
 #[tokio::test]
 async fn the_watcher_leaves_when_nobody_looks_or_listens_and_a_stream_alone_keeps_it() {
     let app = TestApp::with(Setup::stepped()).await;
