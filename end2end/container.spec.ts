@@ -62,6 +62,16 @@ test('the log of a verb is followed while it runs, and a task can be stopped @bo
   await row(page, 'never-finishes').getByRole('link', { name: /alice@pve/ }).click()
   await expect(page.getByRole('heading', { name: 'Start never-finishes' })).toBeVisible()
   await berth.ready(page)
+  const log = page.getByRole('region', { name: 'Task log' })
+  await expect(log).toContainText('Nothing yet.')
+  await page.evaluate(() => ((window as any).same = true))
+  const lines = ['mounting /dev/pve/vm-216-disk-0', 'waiting for the network']
+  for (const [place, line] of lines.entries()) {
+    await berth.cluster.change((state) => state.tasks.at(-1).log.push(line))
+    await expect(log.locator('pre > span')).toHaveText(lines.slice(0, place + 1), { timeout: 15_000 })
+  }
+  await expect(log).not.toContainText('Nothing yet.')
+  if (hasJavaScript()) expect(await page.evaluate(() => (window as any).same)).toBe(true)
   await page.getByText('Stop task…').click()
   await page.getByRole('button', { name: /^Stop / }).last().click()
   await expect(page.locator('#page, main').first()).toContainText(/broken off|broke the task off|Cancelled|failed/i, { timeout: 20_000 })
@@ -83,12 +93,39 @@ test('the long lines of a log are wrapped, or not @both', async ({ page, berth }
 test('a history is filtered by who, what and how it ended @both', async ({ page, berth }) => {
   berth.expectStatus(502)
   await berth.signIn(page)
-  await choose(page, 'refuses-to-start', 'Start')
+  await choose(page, 'web', 'Start')
+  await expect(row(page, 'web')).toContainText('Running')
   await page.goto(berth.url)
-  await row(page, 'refuses-to-start').getByRole('link', { name: 'refuses-to-start', exact: true }).click()
-  await page.getByRole('link', { name: 'Operations' }).click()
-  await expect(page.locator('#history li').first()).toContainText('Start failed')
   await berth.ready(page)
+  await berth.cluster.fault({ path_contains: '/status/shutdown', action: { kind: 'fail_task', text: 'init does not listen' } })
+  await choose(page, 'web', 'Shut down')
+  await expect(page.getByText('the task for CT 103 failed').first()).toBeVisible()
+  await berth.cluster.act('/nodes/pve1/lxc/103/status/stop')
+  await page.goto(berth.url)
+  await row(page, 'web').getByRole('link', { name: 'web', exact: true }).click()
+  await page.getByRole('link', { name: 'Operations' }).click()
+  await berth.ready(page)
+  const done = page.locator('#history li .tl-what')
+  const all = ['Stop hard', 'Shut down failed', 'Started']
+  await expect(done).toHaveText(all)
+  const filter = page.getByRole('form', { name: 'What is shown' })
+  const only = async (choice: string, option: string, left: string[]) => {
+    await filter.getByLabel(choice).selectOption(option)
+    await filter.getByRole('button', { name: 'Filter' }).click()
+    await expect(done).toHaveText(left)
+    await expect(filter.getByLabel(choice).locator('option:checked')).toHaveText(option)
+  }
+  await only('User', 'root@pam', ['Stop hard'])
+  await only('User', 'alice@pve (you)', ['Shut down failed', 'Started'])
+  await only('Result', 'Done', ['Started'])
+  await only('Type', 'Shut down', [])
+  await expect(page.locator('#history')).toContainText('Nothing of this kind is here.')
+  await only('Result', 'Failed', ['Shut down failed'])
+  // the address has it, for whoever it is given to
+  await page.reload()
+  await expect(done).toHaveText(['Shut down failed'])
+  await filter.getByRole('link', { name: 'Show all' }).click()
+  await expect(done).toHaveText(all)
 })
 
 test('the page looks again for its own container, and for all the others only now and then', async ({ page, berth }) => {

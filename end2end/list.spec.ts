@@ -135,7 +135,8 @@ test('the keyboard walks the rows, opens one and comes back to the same view', a
   await expect(page.getByRole('group', { name: 'Actions for grafana' })).toBeVisible()
   await page.keyboard.press('Escape')
   await expect(page.getByRole('group', { name: 'Actions for grafana' })).toBeHidden()
-  await row(page, 'grafana').getByRole('link', { name: 'grafana', exact: true }).focus()
+  // where it was before
+  await expect(row(page, 'grafana').getByRole('link', { name: 'grafana', exact: true })).toBeFocused()
   await page.keyboard.press('Enter')
   await expect(page.getByRole('heading', { level: 1, name: 'grafana' })).toBeVisible()
   await page.goBack()

@@ -13,12 +13,12 @@
 //! | [`ui`] | both | the parts that pages are made of; they know no slice |
 //! | `server` | server | what all slices stand on: configuration, state, sessions, database, secrets, log |
 //! | [`auth`] | slice | signing in and out with a Proxmox account |
-//! | [`containers`] | slice | the list, and start, shut down, stop |
+//! | [`containers`] | slice | the list, and the page of a container: what it is, what it uses, its verbs |
 //! | [`operations`] | slice | a verb under way: in the database before its first call, and until its end is known |
 //! | [`batches`] | slice | one verb for many containers at once: which, who works it off, how each ended |
 //! | [`events`] | slice | who did what, kept for good |
 //! | [`services`] | slice | what runs in a container |
-//! | [`preferences`] | slice | what a browser remembers: the theme |
+//! | [`preferences`] | slice | what a browser remembers: the theme, and rows or cards |
 //! | [`pages`] | both | every route on one screen, and the parts that pages are made of; the server renders them |
 //! | `startup` | server | puts it all together; used by `main`, the demo and the tests alike |
 //! | `simulator` | server | a simulated Proxmox VE at the other end of a TLS socket |

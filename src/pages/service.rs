@@ -40,7 +40,7 @@ pub async fn render(context: &Context, asked: Asked<'_>) -> Result<Answer, Error
     let page = match Page::of(path) {
         Some(Page::Home) => Box::pin(containers::view::list(context, query, parts, refused)).await,
         Some(Page::Container(id, tab)) => Box::pin(containers::page::container(context, &id, tab, &asked, refused)).await,
-        Some(Page::Menu(id)) => Box::pin(containers::page::menu(context, &id)).await,
+        Some(Page::Menu(id)) => Box::pin(containers::page::menu(context, &id, refused)).await,
         Some(Page::Delete(id)) => Box::pin(containers::page::question(context, &id, refused)).await,
         Some(Page::Confirm(id)) => Box::pin(containers::page::confirm(context, &id, &asked, refused)).await,
         Some(Page::Number(cluster, vmid)) => Box::pin(containers::page::number(context, &cluster, vmid, &asked, refused)).await,

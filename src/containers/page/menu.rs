@@ -11,11 +11,12 @@ use crate::{
     },
     paths,
     server::{Context, Error},
+    ui::parts::ErrorNote,
 };
 use leptos::prelude::*;
 
-/// `/containers/{id}/menu`
-pub async fn menu(context: &Context, id: &ContainerId) -> Result<RenderedPage, Error> {
+/// `/containers/{id}/menu`. `refused` is what a form without JavaScript has to say.
+pub async fn menu(context: &Context, id: &ContainerId, refused: Option<AppError>) -> Result<RenderedPage, Error> {
     let subject = subject(context, id).await?;
     let Some(row) = subject.row else { return Err(Error::Answer(AppError::NoSuchContainer)) };
     let running = subject.operation.map(OperationView::from).filter(OperationView::is_open);
@@ -23,13 +24,14 @@ pub async fn menu(context: &Context, id: &ContainerId) -> Result<RenderedPage, E
     let container = paths::container(id);
     let id = id.clone();
     Ok(rendered(format!("Actions for {}", row.name), false, move || {
-        let refused = Verb::ALL.map(|verb| (verb, refusal(verb, &row, running.as_ref(), now)));
-        let why = move |verb| refused.iter().find(|(other, _)| *other == verb).and_then(|(_, why)| why.clone());
+        let refusals = Verb::ALL.map(|verb| (verb, refusal(verb, &row, running.as_ref(), now)));
+        let why = move |verb| refusals.iter().find(|(other, _)| *other == verb).and_then(|(_, why)| why.clone());
         let name = row.name.clone();
         let title = format!("Actions for {name}");
         view! {
             <Crumbs steps=vec![(name.clone(), Some(container)), ("Actions".to_owned(), None)] />
             <h1 class="text-xl px-page pb-3 max-[860px]:pt-3">{title.clone()}</h1>
+            {refused.map(|error| view! { <div class="px-page pb-3" id="refused"><ErrorNote error /></div> })}
             <form id="menu-verbs" method="post" action=Verb::Start.action() data-name=name.clone()>
                 <input type="hidden" name="id" value=id.to_string() />
             </form>
