@@ -673,7 +673,7 @@ impl Shown<'_> {
             }
             .into_any(),
             _ if !self.row.node_online || self.row.last_seen.is_some() => {
-                let seen = self.row.last_seen.map(|at| format!(" · seen {}", format::ago(at, self.now)));
+                let seen = self.row.last_seen.map(|at| format!(" · {}", format::ago(at, self.now)));
                 let what = if self.row.node_online { "Not known" } else { "Offline" };
                 view! { <span class="sub">{what} {seen}</span> }.into_any()
             }
