@@ -33,8 +33,6 @@ use std::{
 /// resources), and a watcher asks every ten seconds.
 pub const LIST_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long a page waits for a cluster that could not be reached a moment ago.
-const AGAIN_WITHIN: Duration = Duration::from_millis(100);
 /// How many rows a window has at most.
 const MOST_ROWS: usize = 1000;
 
@@ -170,13 +168,13 @@ async fn look(context: &Context, anew: bool) -> Result<(Post, View), Error> {
     let mut post = inventory.look(context)?;
     // who was asked for already may have begun without this session's ticket
     for _ in 0..2 {
-        let is_warm = !anew && post.watch.is_warm();
-        let is_gone = is_warm && post.watch.view().trouble.is_some_and(|trouble| Reach::of(Some(&trouble)) != Reach::Slow);
-        if is_warm && !is_gone {
+        if !anew && post.watch.is_warm() {
+            // who looks at trouble wants to know whether it is over: it is asked once more, and nobody waits for the answer
+            if post.watch.view().trouble.is_some_and(|trouble| Reach::of(Some(&trouble)) != Reach::Slow) {
+                drop(inventory.ask(&post, anew));
+            }
             break;
         }
-        // who looks at trouble wants to know whether it is over; what cannot be reached says so at once, and the beat goes on anyway
-        let budget = if is_gone { budget.min(AGAIN_WITHIN) } else { budget };
         match tokio::time::timeout(budget, inventory.ask(&post, anew)).await {
             Ok(Err(AppError::SignedOut)) => {
                 if post.watch.is_dead(&context.session) {
@@ -185,7 +183,6 @@ async fn look(context: &Context, anew: bool) -> Result<(Post, View), Error> {
                 post = inventory.look(context)?;
             }
             Ok(_) => break,
-            Err(_) if is_gone => break,
             Err(_) => {
                 post.watch.slow(&context.cluster, budget, inventory.pace().epoch());
                 break;
