@@ -18,7 +18,7 @@
 //! | [`batches`] | slice | one verb for many containers at once: which, who works it off, how each ended |
 //! | [`events`] | slice | who did what, kept for good |
 //! | [`services`] | slice | what runs in a container |
-//! | [`preferences`] | slice | what a browser remembers: the theme, and rows or cards |
+//! | [`preferences`] | slice | what a browser remembers: the theme, rows or cards, and the keys |
 //! | [`pages`] | both | every route on one screen, and the parts that pages are made of; the server renders them |
 //! | `startup` | server | puts it all together; used by `main`, the demo and the tests alike |
 //! | `simulator` | server | a simulated Proxmox VE at the other end of a TLS socket |

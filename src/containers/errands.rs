@@ -69,6 +69,18 @@ struct Known {
     good_until: Duration,
 }
 
+impl Known {
+    /// Whether they are of the container that was booted then.
+    fn is_of(&self, started_at: i64) -> bool {
+        (self.started_at - started_at).abs() <= SAME_BOOT
+    }
+}
+
+/// When a container was booted that has addresses now.
+fn booted(row: &ContainerRow) -> Option<i64> {
+    row.usage.filter(|_| row.status == Status::Running && row.node_online).map(|usage| usage.started_at)
+}
+
 /// Lets one pass at a time.
 struct Turn {
     next: Mutex<Duration>,
@@ -163,9 +175,9 @@ impl Errands {
     pub fn fill_in_addresses(&self, post: &Post, rows: &mut [ContainerRow]) {
         let care = self.care(&post.cluster.name);
         let (addresses, now) = (locked(&care.addresses), self.pace.now());
-        for row in rows.iter_mut().filter(|row| row.status == Status::Running && row.node_online) {
-            let Some(started_at) = row.usage.map(|usage| usage.started_at) else { continue };
-            let known = addresses.get(&row.vmid).filter(|known| (known.started_at - started_at).abs() <= SAME_BOOT);
+        for row in rows {
+            let Some(started_at) = booted(row) else { continue };
+            let known = addresses.get(&row.vmid).filter(|known| known.is_of(started_at));
             row.addresses = known.map(|known| known.addresses.clone()).unwrap_or_default();
             // while something is under way, a read can block (REAL.md, State)
             if known.is_none_or(|known| known.good_until <= now) && row.task.is_none() {
@@ -179,8 +191,8 @@ impl Errands {
         let care = self.care(cluster);
         let addresses = locked(&care.addresses);
         let first = |row: &Arc<ContainerRow>| {
-            let started_at = row.usage.filter(|_| row.status == Status::Running && row.node_online)?.started_at;
-            let known = addresses.get(&row.vmid).filter(|known| (known.started_at - started_at).abs() <= SAME_BOOT)?;
+            let started_at = booted(row)?;
+            let known = addresses.get(&row.vmid).filter(|known| known.is_of(started_at))?;
             Some((row.id.clone(), *known.addresses.first()?))
         };
         rows.iter().filter_map(first).collect()
@@ -209,7 +221,7 @@ async fn read_addresses(inventory: &Inventory, post: &Post) {
     loop {
         let (vmid, node, started_at) = post.watch.waiting().addresses.next().await;
         care.addresses_turn.wait(pace).await;
-        let is_good = |known: &Known| known.good_until > pace.now() && (known.started_at - started_at).abs() <= SAME_BOOT;
+        let is_good = |known: &Known| known.good_until > pace.now() && known.is_of(started_at);
         if locked(&care.addresses).get(&vmid).is_some_and(is_good) {
             continue;
         }

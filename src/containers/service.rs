@@ -39,10 +39,7 @@ const MOST_ROWS: usize = 1000;
 /// Every container that the user may see: fresh where Proxmox answers within the page's budget, else the last good list with the reason.
 pub async fn list_containers(context: &Context) -> Result<ContainerList, Error> {
     let (_, view) = look(context, true).await?;
-    let query = Query::default();
-    let order = order_of(context, &view, &query).await?;
-    let rows = rows_of(&view, order.as_deref(), 0, usize::MAX);
-    let Window { rows, nodes, operations, as_of, now, trouble, .. } = window_of(context, order, view, 0, rows).await?;
+    let Window { rows, nodes, operations, as_of, now, trouble, .. } = whole(context, view, &Query::default()).await?;
     Ok(ContainerList { rows, nodes, operations, as_of, now, trouble })
 }
 
@@ -65,6 +62,10 @@ pub async fn window(context: &Context, query: &Query, from: usize, count: usize)
 /// All of the user's list that fits a query, without what only a screen shows beside the rows.
 pub async fn fitting(context: &Context, query: &Query) -> Result<Window, Error> {
     let (_, view) = look(context, false).await?;
+    whole(context, view, query).await
+}
+
+async fn whole(context: &Context, view: View, query: &Query) -> Result<Window, Error> {
     let order = order_of(context, &view, query).await?;
     let rows = rows_of(&view, order.as_deref(), 0, usize::MAX);
     window_of(context, order, view, 0, rows).await
@@ -171,7 +172,7 @@ async fn look(context: &Context, anew: bool) -> Result<(Post, View), Error> {
         if !anew && post.watch.is_warm() {
             // who looks at trouble wants to know whether it is over: it is asked once more, and nobody waits for the answer
             if post.watch.view().trouble.is_some_and(|trouble| Reach::of(Some(&trouble)) != Reach::Slow) {
-                drop(inventory.ask(&post, anew));
+                drop(inventory.ask(&post, false));
             }
             break;
         }

@@ -9,37 +9,29 @@ use leptos::prelude::*;
 /// Keeps the theme in the browser's cookie.
 #[server(endpoint = "set_theme")]
 pub async fn set_theme(theme: Theme) -> Result<(), AppError> {
-    crate::server::handle_visitor("set_theme", async |_| {
-        keep(&theme.cookie());
-        Ok(())
-    })
-    .await
+    keep("set_theme", theme.cookie()).await
 }
 
 /// Keeps the layout in the browser's cookie.
 #[server(endpoint = "set_layout")]
 pub async fn set_layout(layout: Layout) -> Result<(), AppError> {
-    crate::server::handle_visitor("set_layout", async |_| {
-        keep(&layout.cookie());
-        Ok(())
-    })
-    .await
+    keep("set_layout", layout.cookie()).await
 }
 
 /// Keeps in the browser's cookie whether single keys act.
 #[server(endpoint = "set_keys")]
 pub async fn set_keys(keys: Keys) -> Result<(), AppError> {
-    crate::server::handle_visitor("set_keys", async |_| {
-        keep(&keys.cookie());
-        Ok(())
-    })
-    .await
+    keep("set_keys", keys.cookie()).await
 }
 
 #[cfg(feature = "ssr")]
-fn keep(cookie: &str) {
-    let options = expect_context::<leptos_axum::ResponseOptions>();
-    if let Ok(cookie) = axum::http::HeaderValue::from_str(cookie) {
-        options.append_header(axum::http::header::SET_COOKIE, cookie);
-    }
+async fn keep(function: &'static str, cookie: String) -> Result<(), AppError> {
+    crate::server::handle_visitor(function, async |_| {
+        let options = expect_context::<leptos_axum::ResponseOptions>();
+        if let Ok(cookie) = axum::http::HeaderValue::from_str(&cookie) {
+            options.append_header(axum::http::header::SET_COOKIE, cookie);
+        }
+        Ok(())
+    })
+    .await
 }

@@ -568,17 +568,22 @@ async fn a_window_is_what_its_query_says() {
     assert_eq!(tagged.colour.to_string().len(), 7);
 }
 
-#[tokio::test]
-async fn a_list_is_sorted_by_what_only_the_rows_of_a_window_have() {
-    let app = TestApp::with(Setup::stepped()).await;
-    let (alice, bob) = (app.sign_in("alice@pve").await, app.sign_in("bob@pve").await);
-    for number in [110, 103] {
-        let (answer, ()) = tokio::join!(alice.act(Verb::Start, number), async {
+/// Starts one after the other.
+async fn start(app: &TestApp, browser: &Browser<'_>, numbers: [u32; 2]) {
+    for number in numbers {
+        let (answer, ()) = tokio::join!(browser.act(Verb::Start, number), async {
             app.cluster.wait_for_running_tasks(1).await;
             app.cluster.finish_tasks();
         });
         answer.report();
     }
+}
+
+#[tokio::test]
+async fn a_list_is_sorted_by_what_only_the_rows_of_a_window_have() {
+    let app = TestApp::with(Setup::stepped()).await;
+    let (alice, bob) = (app.sign_in("alice@pve").await, app.sign_in("bob@pve").await);
+    start(&app, &alice, [110, 103]).await;
     app.execute(
         "INSERT INTO container_services (id, container_id, name, kind, status, updated_at)
          SELECT s.id, c.id, s.name, 'systemd', 'running', 1 FROM containers c JOIN (
@@ -615,13 +620,7 @@ async fn a_list_is_sorted_by_what_only_the_rows_of_a_window_have() {
 async fn a_window_says_what_happened_last_to_who_may_audit_it() {
     let app = TestApp::with(Setup::stepped()).await;
     let (alice, bob) = (app.sign_in("alice@pve").await, app.sign_in("bob@pve").await);
-    for number in [103, 110] {
-        let (answer, ()) = tokio::join!(alice.act(Verb::Start, number), async {
-            app.cluster.wait_for_running_tasks(1).await;
-            app.cluster.finish_tasks();
-        });
-        answer.report();
-    }
+    start(&app, &alice, [103, 110]).await;
     let last = |window: &Window, number| row(window, number).last_event.as_ref().map(|event| (event.actor.to_string(), event.verb));
     let hers = window(&alice, "").await;
     assert_eq!(last(&hers, 103), Some(("alice@pve".to_owned(), Some(Verb::Start))));

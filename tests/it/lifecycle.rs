@@ -598,6 +598,24 @@ async fn an_outcome_that_nobody_could_see_is_settled_by_the_next_who_looks() {
     assert_eq!(count(&app, "SELECT operation_id FROM leases").await, 0);
 }
 
+/// Holds the first one up that comes before a step; says so, and lets it go on when the last of what it gives is dropped.
+fn holds_the_first_up(step: StepKind) -> (Probe, tokio::sync::mpsc::UnboundedReceiver<()>, std::sync::mpsc::Sender<()>) {
+    let (say, said) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(Some(wait));
+    let probe = Probe::new(move |passed| {
+        if (passed.step, passed.side) != (step, Side::Before) {
+            return;
+        }
+        let first = wait.lock().unwrap().take();
+        if let Some(wait) = first {
+            say.send(()).unwrap();
+            assert!(tokio::task::block_in_place(|| wait.recv()).is_err());
+        }
+    });
+    (probe, said, go_on)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_who_look_at_the_same_time_settle_an_outcome_once_and_nothing_holds_the_container_afterwards() {
     let lifecycle = Lifecycle { answer_within: Duration::from_millis(100), ..Lifecycle::default() };
@@ -611,20 +629,8 @@ async fn two_who_look_at_the_same_time_settle_an_outcome_once_and_nothing_holds_
     let cookies = alice.cookies();
     app.take().stop().await;
     app.cluster.finish_tasks();
-    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
     // the first of them is held up until the other is done
-    let wait = std::sync::Mutex::new(Some(wait));
-    let probe = Probe::new(move |passed| {
-        if (passed.step, passed.side) != (StepKind::TakeOver, Side::Before) {
-            return;
-        }
-        let first = wait.lock().unwrap().take();
-        if let Some(wait) = first {
-            say.send(()).unwrap();
-            assert!(tokio::task::block_in_place(|| wait.recv()).is_err());
-        }
-    });
+    let (probe, mut said, go_on) = holds_the_first_up(StepKind::TakeOver);
     let berth = Running::start(app.config.clone(), probe).await;
     let alice = app.browser_at(&berth.url, &cookies);
     let other = async {
@@ -645,20 +651,8 @@ async fn what_another_verb_has_changed_between_the_look_and_the_lease_is_looked_
     let alice = app.sign_in("alice@pve").await;
     let (id, cookies) = (alice.id(101).await, alice.cookies());
     app.take().stop().await;
-    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
     // the first of them has seen that it runs, and is held up until the other has stopped it
-    let wait = std::sync::Mutex::new(Some(wait));
-    let probe = Probe::new(move |passed| {
-        if (passed.step, passed.side) != (StepKind::Claim, Side::Before) {
-            return;
-        }
-        let first = wait.lock().unwrap().take();
-        if let Some(wait) = first {
-            say.send(()).unwrap();
-            assert!(tokio::task::block_in_place(|| wait.recv()).is_err());
-        }
-    });
+    let (probe, mut said, go_on) = holds_the_first_up(StepKind::Claim);
     let berth = Running::start(app.config.clone(), probe).await;
     let alice = app.browser_at(&berth.url, &cookies);
     let other = async {
