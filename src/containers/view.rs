@@ -403,11 +403,13 @@ impl List<'_> {
 
     fn table(&self) -> impl IntoView + use<> {
         let Window { rows, from, total, .. } = self.window;
+        // where none has one to go to, a phone has no column for them
+        let services = rows.iter().flat_map(|row| &row.services).any(|service| service.web_url.is_some()).then_some("");
         let rows: String = rows.iter().map(|row| self.row(row)).collect();
         let room = |id: &'static str| view! { <tbody id=id class="room" aria-hidden="true"><tr><td></td></tr></tbody> };
         view! {
             <form method="post" action=Verb::Start.action()>
-            <table class="ct" id="list" aria-rowcount=(total + 1).to_string()>
+            <table class="ct" id="list" aria-rowcount=(total + 1).to_string() data-services=services>
                 <caption class="sr-only">"Containers"</caption>
                 <thead>
                     <tr>

@@ -112,14 +112,18 @@ impl Part {
         self.first.saturating_sub(NEAR) < self.from && self.from > 0 || (self.last + NEAR).min(self.total) > to || is_askew
     }
 
-    /// What to ask for: where none of the screen is there, the screen at first, so that no task takes long, and the rest after it.
+    /// What to ask for: where none of the screen is there, the screen at first, so that no task takes long, and then what is missing on one
+    /// side, and on the other.
     fn window(&self) -> (usize, usize) {
-        if self.last <= self.from || self.first >= self.from + self.count {
+        let end = self.from + self.count;
+        if self.last <= self.from || self.first >= end {
             return (self.first, self.last - self.first);
         }
         let from = self.first.saturating_sub(MARGIN);
         let from = from - from % self.lines.columns;
         let to = (self.last + MARGIN).max(from + LEAST);
+        let is_missing_on_both_sides = from < self.from && end < to.min(self.total);
+        let from = if is_missing_on_both_sides { self.from - self.from % self.lines.columns } else { from };
         (from, to - from)
     }
 }

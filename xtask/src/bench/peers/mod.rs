@@ -40,11 +40,12 @@ pub enum Part {
     Views,
     Calls,
     Verbs,
+    Scroll,
     Memory,
     Outage,
 }
 
-const PARTS: [Part; 6] = [Part::Load, Part::Views, Part::Calls, Part::Verbs, Part::Memory, Part::Outage];
+const PARTS: [Part; 7] = [Part::Load, Part::Views, Part::Calls, Part::Verbs, Part::Scroll, Part::Memory, Part::Outage];
 
 #[derive(clap::Args)]
 pub struct Choice {
@@ -85,6 +86,7 @@ pub fn run(args: &Choice) -> Result<ExitCode> {
             Part::Views => bench.views()?,
             Part::Calls => bench.calls()?,
             Part::Verbs => bench.verbs()?,
+            Part::Scroll => bench.scroll()?,
             Part::Memory => bench.memory()?,
             Part::Outage => bench.outage()?,
         }
@@ -324,6 +326,17 @@ impl Bench {
             self.table.line(&format!("task's end to screen, ms, {count} containers"), 0, &of("done"), Goal::AtMost(200.0), done);
             bed.stop();
         }
+        Ok(())
+    }
+
+    fn scroll(&mut self) -> Result<()> {
+        println!("== 10,000 containers scrolled through by wheel and by keyboard, CPU of the page's main thread");
+        let bed = self.bed(10_000, 1.0)?;
+        let said = self.browser("scroll", &bed, self.visits.min(9))?;
+        let of = |figure: &str| said.get(figure).cloned().unwrap_or_default();
+        self.table.line("the longest task, ms", 1, &of("longest"), Goal::AtMost(50.0), "–");
+        self.table.line("tasks over 50 ms", 0, &of("long"), Goal::AtMost(0.0), "–");
+        bed.stop();
         Ok(())
     }
 
