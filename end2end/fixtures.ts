@@ -140,9 +140,10 @@ export class Berth {
     await page.getByRole('button', { name: 'Sign in' }).click()
   }
 
-  /* Hydrated where there is JavaScript: then every button works in the page itself. */
+  /* Hydrated where there is JavaScript: then every button works in the page itself. Elsewhere what a button opens has come with the page. */
   async ready(page: Page) {
     if (hasJavaScript()) await page.locator('html[data-ready]').waitFor({ state: 'attached' })
+    else await page.waitForLoadState()
   }
 }
 

@@ -72,13 +72,21 @@ test('who does not see the list hears which row it is, and how it is laid out', 
   await page.setViewportSize({ width: 1440, height: 900 })
   await berth.signIn(page)
   await expect(page.locator('#rows tr').nth(3)).toHaveAttribute('aria-rowindex', '5')
-  const [rows, cards] = ['Rows', 'Cards'].map((name) => page.getByRole('button', { name, exact: true }))
-  await expect(rows).toHaveAttribute('aria-pressed', 'true')
-  await cards.click()
-  await expect(cards).toHaveAttribute('aria-pressed', 'true')
-  await expect(rows).toHaveAttribute('aria-pressed', 'false')
-  await rows.click()
-  await expect(cards).toHaveAttribute('aria-pressed', 'false')
+  const pressed = async (rows: string, cards: string) => {
+    await expect(page.getByRole('button', { name: 'Rows', exact: true })).toHaveAttribute('aria-pressed', rows)
+    await expect(page.getByRole('button', { name: 'Cards', exact: true })).toHaveAttribute('aria-pressed', cards)
+  }
+  await pressed('true', 'false')
+  // who has chosen nothing has cards on a phone
+  await page.setViewportSize({ width: 390, height: 844 })
+  await pressed('false', 'true')
+  for (const width of [390, 700, 1440]) {
+    await page.setViewportSize({ width, height: 844 })
+    await page.getByRole('button', { name: 'Rows', exact: true }).click()
+    await pressed('true', 'false')
+    await page.getByRole('button', { name: 'Cards', exact: true }).click()
+    await pressed('false', 'true')
+  }
 })
 
 test('a browser without the Navigation API searches while one writes, and keeps the address', async ({ page, berth }) => {

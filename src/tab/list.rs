@@ -147,10 +147,11 @@ pub fn arrange() {
         // the first is the head
         mark(row, "aria-rowindex", &index.to_string());
     }
-    if let Some(row) = rows.first()
-        && let Ok(Some(style)) = window().get_computed_style(row)
+    if let Some(rows) = find("#rows")
+        && let Ok(Some(style)) = window().get_computed_style(&rows)
     {
-        let is_cards = style.get_property_value("display").is_ok_and(|display| display != "table-row");
+        // rows are lines of a table, or of two lines each on a phone
+        let is_cards = style.get_property_value("display").is_ok_and(|display| display == "grid");
         let pressed = |button: &Element| (button.get_attribute("value").as_deref() == Some(Layout::Cards.word())) == is_cards;
         let buttons = document().body().map(|body| find_all(&body, ".layouts button")).unwrap_or_default();
         buttons.iter().for_each(|button| mark(button, "aria-pressed", &pressed(button).to_string()));
