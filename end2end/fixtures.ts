@@ -140,10 +140,9 @@ export class Berth {
     await page.getByRole('button', { name: 'Sign in' }).click()
   }
 
-  /* Hydrated where there is JavaScript: then every button works in the page itself. Elsewhere what a button opens has come with the page. */
+  /* Hydrated where there is JavaScript: then every button works in the page itself. */
   async ready(page: Page) {
     if (hasJavaScript()) await page.locator('html[data-ready]').waitFor({ state: 'attached' })
-    else await page.waitForLoadState()
   }
 }
 

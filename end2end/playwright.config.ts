@@ -28,6 +28,8 @@ export default defineConfig({
       // Without a sandbox, because CI runs as root in a container; only our own pages are opened.
       args: ['--no-sandbox', ...quiet],
     },
+    // what slides in is where it will be at once: on a slow machine a press would come while it is under way
+    contextOptions: { reducedMotion: 'reduce' },
     trace: 'retain-on-failure',
   },
   projects: [

@@ -62,7 +62,8 @@ pub struct Snapshot {
     pub as_of: i64,
     /// Whether the user may see any container at all.
     pub may_audit: bool,
-    places: HashMap<ContainerId, u32>,
+    /// The places of the rows by their ids.
+    places: Vec<u32>,
     orders: Mutex<VecDeque<(Query, Arc<Order>)>>,
 }
 
@@ -76,13 +77,16 @@ pub struct Order {
 
 impl Snapshot {
     fn new(rows: Vec<Arc<ContainerRow>>, nodes: Vec<NodeRow>, as_of: i64, may_audit: bool) -> Self {
-        let places = rows.iter().zip(0..).map(|(row, place)| (row.id.clone(), place)).collect();
+        let mut places: Vec<u32> = (0..).take(rows.len()).collect();
+        places.sort_unstable_by_key(|place| &rows[*place as usize].id);
         Self { rows, nodes, as_of, may_audit, places, orders: Mutex::default() }
     }
 
     /// A container's row, where the user sees it.
     pub fn row(&self, id: &ContainerId) -> Option<&Arc<ContainerRow>> {
-        self.rows.get(*self.places.get(id)? as usize)
+        let row = |place: u32| &self.rows[place as usize];
+        let found = self.places.binary_search_by_key(&id, |place| &row(*place).id).ok()?;
+        Some(row(self.places[found]))
     }
 
     fn orders(&self) -> MutexGuard<'_, VecDeque<(Query, Arc<Order>)>> {
@@ -119,28 +123,39 @@ impl Snapshot {
     }
 }
 
-/// The rows that users of a cluster have in common: what is the same for several of them is there once.
+/// What users of a cluster have in common: what is the same for several of them is there once.
 #[derive(Default)]
-pub struct SharedRows(Mutex<HashMap<Vmid, Weak<ContainerRow>>>);
+pub struct SharedRows(Mutex<HashMap<Vmid, Common>>);
+
+/// Of a container, for as long as anybody has it.
+struct Common {
+    /// The row that somebody has got last.
+    row: Weak<ContainerRow>,
+    history: Weak<Mutex<History>>,
+    of: ContainerId,
+}
 
 impl SharedRows {
     /// The row that somebody has got last, where anybody still has it.
     fn latest(&self, vmid: Vmid) -> Option<Arc<ContainerRow>> {
-        self.rows().get(&vmid)?.upgrade()
+        self.commons().get(&vmid)?.row.upgrade()
     }
 
-    /// The same row, in common with whoever has it already.
-    fn share(&self, row: ContainerRow) -> Arc<ContainerRow> {
-        let mut rows = self.rows();
-        if let Some(same) = rows.get(&row.vmid).and_then(Weak::upgrade).filter(|same| **same == row) {
-            return same;
-        }
-        let row = Arc::new(row);
-        rows.insert(row.vmid, Arc::downgrade(&row));
-        row
+    /// The same row, in common with whoever has it already, and the CPU of its container.
+    fn share(&self, row: ContainerRow) -> (Arc<ContainerRow>, Arc<Mutex<History>>) {
+        let mut commons = self.commons();
+        let known = commons.get(&row.vmid).filter(|common| common.of == row.id);
+        let history = known.and_then(|common| common.history.upgrade()).unwrap_or_default();
+        let row = match known.and_then(|common| common.row.upgrade()).filter(|same| **same == row) {
+            Some(same) => same,
+            None => Arc::new(row),
+        };
+        let common = Common { row: Arc::downgrade(&row), history: Arc::downgrade(&history), of: row.id.clone() };
+        commons.insert(row.vmid, common);
+        (row, history)
     }
 
-    fn rows(&self) -> MutexGuard<'_, HashMap<Vmid, Weak<ContainerRow>>> {
+    fn commons(&self) -> MutexGuard<'_, HashMap<Vmid, Common>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,7 +176,7 @@ struct Remembered {
     row: Arc<ContainerRow>,
     /// When it last came to run or to stand.
     changed_at: Option<Duration>,
-    history: History,
+    history: Arc<Mutex<History>>,
 }
 
 impl Memory {
@@ -177,7 +192,7 @@ impl Memory {
 
     /// The CPU of the last hour.
     pub fn history(&self, vmid: Vmid) -> Vec<u8> {
-        self.rows.get(&vmid).map(|remembered| remembered.history.values()).unwrap_or_default()
+        self.rows.get(&vmid).map(|remembered| lock(&remembered.history).values()).unwrap_or_default()
     }
 
     /// Takes in what Proxmox says now. `exact` is what was read from the containers themselves; `at` is the time by the clock that
@@ -376,13 +391,10 @@ impl Seen<'_> {
             services: Vec::new(),
             last_event: None,
         };
-        let (row, mut history) = match prior {
-            Some(prior) => (self.shared.share(row), prior.history),
-            None => (self.shared.share(row), History::default()),
-        };
+        let (row, history) = self.shared.share(row);
         match (row.status, row.usage) {
-            (Status::Running, Some(usage)) => history.add(answers.now, usage.cpu_percent),
-            (Status::Stopped, _) => history.add(answers.now, 0),
+            (Status::Running, Some(usage)) => lock(&history).add(answers.now, usage.cpu_percent),
+            (Status::Stopped, _) => lock(&history).add(answers.now, 0),
             _ => {}
         }
         Remembered { row, changed_at, history }
@@ -442,10 +454,11 @@ struct History {
 }
 
 impl History {
-    /// Adds a value in percent. After a gap it begins anew: the line has a value for each minute.
+    /// Adds a value in percent. After a gap it begins anew: the line has a value for each minute. What another user was told may be of a
+    /// little later, and counts for the same minute.
     fn add(&mut self, now: i64, cpu_percent: u16) {
         let (minute, sum, count) = self.current;
-        let this = now.div_euclid(60);
+        let this = now.div_euclid(60).max(minute);
         if count > 0 && this != minute {
             if this == minute + 1 {
                 self.minutes.push_back(mean(sum, count));
@@ -464,6 +477,10 @@ impl History {
         let (_, sum, count) = self.current;
         self.minutes.iter().copied().chain((count > 0).then(|| mean(sum, count))).collect()
     }
+}
+
+fn lock(history: &Mutex<History>) -> MutexGuard<'_, History> {
+    history.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// At most 100, as are the values.
@@ -571,6 +588,27 @@ mod tests {
         take_in(&mut other, vec![stopped(101), running(102, 0.9, 501, 75)], 15);
         assert_eq!(is_shared(&one, &other).iter().filter(|same| **same).count(), 1);
         assert!(!take_in(&mut one, vec![stopped(101), running(102, 0.1, 500, 80)], 20), "what others have seen is no news");
+    }
+
+    #[test]
+    fn who_comes_later_sees_the_cpu_that_others_have_seen_and_another_container_begins_anew() {
+        let shared = Arc::new(SharedRows::default());
+        let [mut one, mut other] = [(); 2].map(|()| Memory::sharing(shared.clone()));
+        take_in(&mut one, vec![running(102, 0.1, 500, 60)], 0);
+        take_in(&mut one, vec![running(102, 0.3, 500, 120)], 60);
+        take_in(&mut other, vec![running(102, 0.5, 500, 121)], 61);
+        assert_eq!(other.history(ct(102)), [10, 40]);
+        // an answer that was given before that
+        take_in(&mut one, vec![running(102, 0.3, 500, 70)], 10);
+        assert_eq!(one.history(ct(102)), [10, 37]);
+        let mut again = answers(vec![running(102, 0.7, 500, 1)], NOW + 70);
+        again.known.get_mut(&ct(102)).unwrap().id = known(999).id;
+        one.take_in(&cluster(), &again, |_| None, Duration::from_secs(70));
+        assert_eq!(one.history(ct(102)), [70]);
+        drop((one, other));
+        let mut later = Memory::sharing(shared);
+        take_in(&mut later, vec![running(102, 0.2, 500, 200)], 80);
+        assert_eq!(later.history(ct(102)), [20], "nobody has looked meanwhile");
     }
 
     #[test]
