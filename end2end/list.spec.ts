@@ -17,6 +17,25 @@ test('a search narrows the list while it is written, and its address can be kept
   await expect(page.getByLabel('Search containers')).toHaveValue('tag:monitoring status:running')
 })
 
+test('who goes on from a search at once is not brought back to it', async ({ page, berth }) => {
+  await page.clock.install()
+  await berth.signIn(page)
+  // time stands still from here: what is written waits for the next letter
+  await page.clock.pauseAt(await page.evaluate(() => Date.now() + 1000))
+  await page.getByLabel('Search containers').fill('vmid:103')
+  await page.keyboard.press('Enter')
+  await expect(page.locator(names)).toHaveText(['web'])
+  await page.getByRole('link', { name: 'Show all' }).click()
+  await expect(row(page, 'db')).toBeVisible()
+  await expect(page.getByLabel('Search containers')).toHaveValue('')
+  await page.clock.runFor(1000)
+  await page.getByLabel('Search containers').pressSequentially('vmid:104')
+  await page.clock.runFor(1000)
+  await expect(page.locator(names)).toHaveText(['db'])
+  await page.goBack()
+  await expect(page.locator(names)).toHaveText(['web'])
+})
+
 test('a search, a figure, a node, a tag and a column are links and forms @both', async ({ page, berth }) => {
   await page.setViewportSize({ width: 1440, height: 900 })
   await berth.signIn(page)

@@ -172,6 +172,16 @@ fn mark(element: &Element, name: &str, value: &str) {
     }
 }
 
+/// The field says what is searched for: somebody may have written in it before they went to another view, by a link. Who writes in it goes
+/// on.
+pub fn say_search() {
+    let field = find("[data-search]").and_then(|field| field.dyn_into::<HtmlInputElement>().ok());
+    let is_in_use = |field: &HtmlInputElement| document().active_element().is_some_and(|now| now.is_same_node(Some(field)));
+    if let Some(field) = field.filter(|field| !is_in_use(field)) {
+        field.set_value(&field.get_attribute("value").unwrap_or_default());
+    }
+}
+
 /// A search is done while it is written, and its address follows.
 fn searched(event: &Event, turn: StoredValue<u32>, place: Place) {
     let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else { return };
@@ -179,10 +189,11 @@ fn searched(event: &Event, turn: StoredValue<u32>, place: Place) {
         return;
     }
     turn.update_value(|turn| *turn = turn.wrapping_add(1));
-    let own = turn.get_value();
+    let (own, moves) = (turn.get_value(), place.moves());
     set_timeout(
         move || {
-            if turn.get_value() == own
+            // who has gone on meanwhile is not brought back
+            if (turn.get_value(), place.moves()) == (own, moves)
                 && let Some(form) = input.form()
             {
                 navigation::replace(browser::address_of(&form), place);

@@ -64,6 +64,8 @@ struct State {
     own: BTreeSet<String>,
     /// The address of what is on screen.
     address: String,
+    /// How often another page, or another view of it, was gone to.
+    moves: u32,
     /// The server has another program for it than this one.
     is_outdated: bool,
 }
@@ -181,7 +183,13 @@ impl Place {
 
     /// Another page, or another view of this one.
     pub async fn go(self, address: String) {
+        self.state.update_value(|state| state.moves += 1);
         self.ask(address, true).await;
+    }
+
+    /// How often that was so: what was to lead from here is late where it is another number.
+    pub fn moves(self) -> u32 {
+        self.state.with_value(|state| state.moves)
     }
 
     async fn ask(self, address: String, is_another: bool) {
@@ -226,6 +234,7 @@ impl Place {
             self.away.set(None);
         }
         let was_elsewhere = !self.is_at(&address);
+        let is_another_view = self.state.with_value(|state| state.address != address);
         if was_elsewhere {
             // nothing of the other page is left, whatever its elements were called
             page.set_inner_html("");
@@ -258,6 +267,9 @@ impl Place {
                 Some(false) if !was_elsewhere => self.toasts.announce(ended.sentence),
                 _ => {}
             }
+        }
+        if is_another_view {
+            list::say_search();
         }
         list::arrange();
         if !is_whole || list::wants_more() {
