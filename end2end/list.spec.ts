@@ -25,7 +25,13 @@ test('who goes on from a search at once is not brought back to it', async ({ pag
   await page.getByLabel('Search containers').fill('vmid:103')
   await page.keyboard.press('Enter')
   await expect(page.locator(names)).toHaveText(['web'])
+  // the answer takes longer than that
+  let answer = () => {}
+  const isAnswered = new Promise<void>((done) => (answer = done))
+  await page.route('**/api/get_page*', async (route) => (await isAnswered, await route.continue()))
   await page.getByRole('link', { name: 'Show all' }).click()
+  await page.clock.runFor(1000)
+  answer()
   await expect(row(page, 'db')).toBeVisible()
   await expect(page.getByLabel('Search containers')).toHaveValue('')
   await page.clock.runFor(1000)
