@@ -33,6 +33,20 @@ export async function signedIn(measure) {
   }
 }
 
+/* Measures on the list that many times, each time on a page that nobody has had before and that the program has taken over. */
+export function onEachPage(measure) {
+  return signedIn(async (open) => {
+    for (let time = 0; time < times; time++) {
+      const context = await open()
+      const page = await context.newPage()
+      await page.goto(url)
+      await page.locator('html[data-ready]').waitFor({ state: 'attached' })
+      await measure(page)
+      await context.close()
+    }
+  })
+}
+
 const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false })
 
 /* Asks the simulator's control side. */

@@ -1,11 +1,12 @@
 /* The whole list scrolled by wheel and by keyboard: how long the longest task of the page's main thread was, in ms of CPU, and how many were
  * over 50 ms. It is the thread's own time and not the clock's, so that what else the machine does counts little. */
-import { say, signedIn, sleep, times, url } from './browser.mjs'
+import { onEachPage, say, sleep } from './browser.mjs'
 
 /* Longer than this, a task is one that people feel; in µs. */
 const LONG = 50_000
 
-async function tasksWhile(browser, page, happens) {
+async function tasksWhile(page, happens) {
+  const browser = page.context().browser()
   await browser.startTracing(page, { categories: ['toplevel'] })
   await happens()
   const { traceEvents } = JSON.parse((await browser.stopTracing()).toString())
@@ -50,25 +51,18 @@ async function walk(page) {
   await press('End', () => document.documentElement.scrollHeight - innerHeight - scrollY <= 1)
 }
 
-await signedIn(async (open) => {
-  for (let time = 0; time < times; time++) {
-    const context = await open()
-    const page = await context.newPage()
-    await page.goto(url)
-    await page.locator('html[data-ready]').waitFor({ state: 'attached' })
-    // a word at the root, which every rule for cards looks at: the dearer case
-    await page.getByRole('button', { name: 'Rows', exact: true }).click()
-    const tasks = await tasksWhile(context.browser(), page, () => walk(page))
-    if (tasks.length === 0) throw new Error('the trace has no task')
-    // what measures it sees one that is there
-    const known = await tasksWhile(context.browser(), page, () =>
-      page.evaluate(() => {
-        for (const end = performance.now() + 500; performance.now() < end; );
-      }),
-    )
-    if (!known.some((task) => task > LONG)) throw new Error('a task of half a second is not in the trace')
-    say('longest', Math.max(...tasks) / 1e3)
-    say('long', tasks.filter((task) => task > LONG).length)
-    await context.close()
-  }
+await onEachPage(async (page) => {
+  // a word at the root, which every rule for cards looks at: the dearer case
+  await page.getByRole('button', { name: 'Rows', exact: true }).click()
+  const tasks = await tasksWhile(page, async () => {
+    await walk(page)
+    // what is seen to the end, and by what sees a long task
+    await page.evaluate(() => {
+      for (const end = performance.now() + 500; performance.now() < end; );
+    })
+  })
+  const [known, longest] = tasks.sort((a, b) => b - a)
+  if (!(known > 5 * LONG)) throw new Error('the task of half a second at the end is not in the trace')
+  say('longest', longest / 1e3)
+  say('long', tasks.slice(1).filter((task) => task > LONG).length)
 })

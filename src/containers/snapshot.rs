@@ -145,10 +145,11 @@ impl SharedRows {
     fn share(&self, row: ContainerRow) -> (Arc<ContainerRow>, Arc<Mutex<History>>) {
         let mut commons = self.commons();
         let known = commons.get(&row.vmid).filter(|common| common.of == row.id);
-        let history = known.and_then(|common| common.history.upgrade()).unwrap_or_default();
-        let row = match known.and_then(|common| common.row.upgrade()).filter(|same| **same == row) {
-            Some(same) => same,
-            None => Arc::new(row),
+        let history = known.and_then(|common| common.history.upgrade());
+        let same = known.and_then(|common| common.row.upgrade()).filter(|same| **same == row);
+        let (row, history) = match (same, history) {
+            (Some(row), Some(history)) => return (row, history),
+            (same, history) => (same.unwrap_or_else(|| Arc::new(row)), history.unwrap_or_default()),
         };
         let common = Common { row: Arc::downgrade(&row), history: Arc::downgrade(&history), of: row.id.clone() };
         commons.insert(row.vmid, common);

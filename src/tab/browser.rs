@@ -298,6 +298,11 @@ pub fn set(element: &Element, name: &str, value: Option<&str>) {
     };
 }
 
+/// Whether an element has the focus.
+pub fn has_focus(element: &Element) -> bool {
+    document().active_element().is_some_and(|now| now.is_same_node(Some(element)))
+}
+
 /// Puts the focus on an element.
 pub fn focus(element: &Element) {
     if let Some(element) = element.dyn_ref::<HtmlElement>() {

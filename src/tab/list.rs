@@ -176,8 +176,7 @@ fn mark(element: &Element, name: &str, value: &str) {
 /// on.
 pub fn say_search() {
     let field = find("[data-search]").and_then(|field| field.dyn_into::<HtmlInputElement>().ok());
-    let is_in_use = |field: &HtmlInputElement| document().active_element().is_some_and(|now| now.is_same_node(Some(field)));
-    if let Some(field) = field.filter(|field| !is_in_use(field)) {
+    if let Some(field) = field.filter(|field| !browser::has_focus(field)) {
         field.set_value(&field.get_attribute("value").unwrap_or_default());
     }
 }

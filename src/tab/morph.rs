@@ -6,7 +6,7 @@
 //! as it is, and is to be asked for again. What people have opened (`details`, `dialog`) or are writing in is left to them, and what has
 //! `data-own` belongs to the tab alone.
 
-use super::browser::{focus_in_place, set};
+use super::browser::{focus_in_place, has_focus, set};
 use leptos::prelude::document;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,10 +50,6 @@ fn heirs(focused: &Element, within: &Element) -> Vec<Element> {
         after.chain(before).collect::<Vec<_>>()
     })
     .collect()
-}
-
-fn has_focus(element: &Element) -> bool {
-    document().active_element().is_some_and(|now| now.is_same_node(Some(element)))
 }
 
 /// The element itself, what names it, or the first in it that can have the focus; false where none can.
@@ -164,8 +160,7 @@ fn same(old: &Node, new: &Node) -> bool {
 }
 
 fn attributes(element: &Element, want: &Element) {
-    let is_in_use = document().active_element().is_some_and(|focused| focused.is_same_node(Some(element)));
-    if is_in_use && element.has_type::<HtmlInputElement>() {
+    if has_focus(element) && element.has_type::<HtmlInputElement>() {
         return;
     }
     for name in names(want) {
